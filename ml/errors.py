@@ -1,0 +1,17 @@
+"""What can go wrong in `ml`, each with a sentence that a user understands."""
+
+
+class SmileError(Exception):
+    """Base of all errors that a user's input can cause; its text is all that is printed."""
+
+
+class QuotesFileError(SmileError):
+    """A file is not a quotes file, or a column or value in it is wrong."""
+
+
+class TrainingDataError(SmileError):
+    """There is too little history, or the wrong kind, to train on."""
+
+
+class ModelContractError(SmileError):
+    """A model's grid, features, step or horizons differ from what is asked of it."""

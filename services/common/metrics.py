@@ -1,0 +1,69 @@
+"""Every metric of the pipeline, in one place: `smile_<stage>_<what>_<unit>`."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0,
+                   30.0)
+
+# --- every stage on Kafka
+CONSUMED = Counter("smile_stage_messages_total", "Messages consumed.", ["stage", "topic"])
+DEAD_LETTERS = Counter("smile_stage_dead_letters_total",
+                       "Messages that could not be read and went to the dead-letter topic.",
+                       ["stage", "topic"])
+HOP_SECONDS = Histogram("smile_stage_hop_seconds",
+                        "From a message's Kafka timestamp to its result being committed.",
+                        ["stage"], buckets=LATENCY_BUCKETS)
+STEP_SECONDS = Histogram("smile_stage_step_seconds", "Duration of one step over one batch.",
+                         ["stage"], buckets=LATENCY_BUCKETS)
+ROWS = Counter("smile_stage_rows_total", "Rows upserted.", ["stage", "table"])
+RETRIES = Counter("smile_stage_retries_total",
+                  "Steps tried again because something needed was unavailable.", ["stage"])
+
+# --- ingest
+FEED_UP = Gauge("smile_ingest_feed_up", "1 while the feed is connected and its farms are fine.",
+                ["symbol"])
+QUOTE_AGE_SECONDS = Gauge("smile_ingest_quote_age_seconds",
+                          "Median age of the sampled quotes.", ["symbol"])
+SAMPLES = Counter("smile_ingest_samples_total", "Sampling instants published.", ["symbol"])
+SAMPLE_SECONDS = Histogram("smile_ingest_sample_seconds",
+                           "From the sampling instant to its last message being acknowledged.",
+                           buckets=LATENCY_BUCKETS)
+SUBSCRIPTIONS = Gauge("smile_ingest_subscriptions", "Market data lines in use.", ["symbol"])
+GATEWAY_ERRORS = Counter("smile_ingest_gateway_errors_total", "Messages of the gateway by code.",
+                         ["code"])
+
+# --- features
+QUOTES_REJECTED = Counter("smile_features_quotes_rejected_total",
+                          "Quotes that the filter rejected.", ["reason"])
+SMILES = Counter("smile_features_smiles_total", "Smiles made, or not, by reason.", ["reason"])
+FIT_ERROR = Histogram("smile_features_fit_error_bp",
+                      "Fitted minus mid implied volatility, root mean square, basis points.",
+                      buckets=(1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0))
+
+# --- predictor
+FORECASTS = Counter("smile_predictor_forecasts_total", "Forecasts made.", ["role"])
+FALLBACKS = Counter("smile_predictor_fallbacks_total",
+                    "Forecasts where the baseline stood in, by reason.", ["reason"])
+MODEL_SERVER_SECONDS = Histogram("smile_predictor_model_server_seconds",
+                                 "Round trip to the model server.", buckets=LATENCY_BUCKETS)
+REPAIRED = Counter("smile_predictor_repaired_total",
+                   "Forecasts that broke an arbitrage bound and were moved.")
+PIPELINE_SECONDS = Histogram("smile_pipeline_sampled_to_forecast_seconds",
+                             "From `sampled_at` to the committed forecast, live sources only.",
+                             buckets=LATENCY_BUCKETS)
+
+# --- monitor
+SCORED = Counter("smile_monitor_scored_total", "Forecasts scored.", ["outcome"])
+ERROR_BP = Gauge("smile_monitor_error_bp",
+                 "Rolling root mean square error of forecasts, basis points.",
+                 ["symbol", "model", "horizon_s"])
+SKILL = Gauge("smile_monitor_skill_ratio",
+              "1 − MSE(model) / MSE(filtered persistence), rolling.",
+              ["symbol", "model", "horizon_s"])
+COVERAGE = Gauge("smile_monitor_coverage_ratio", "Observed quotes inside the band, rolling.",
+                 ["symbol", "model", "horizon_s"])
+
+# --- simulator
+SIMULATOR_CLIENTS = Gauge("smile_simulator_clients", "Connected TWS clients.")
+SIMULATOR_LINES = Gauge("smile_simulator_lines", "Market data lines subscribed by all clients.")
+SIMULATOR_MESSAGES = Counter("smile_simulator_messages_total", "Frames sent to clients.")
