@@ -1,0 +1,1 @@
+"""The one format of recordings, training history and export, and importers into it."""

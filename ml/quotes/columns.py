@@ -1,0 +1,177 @@
+"""Columns of a quotes file and their conversion to one type each, refusing what is wrong.
+
+A message names the file, the column and the first bad row, counted from 1 without the header.
+"""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ml.errors import QuotesFileError
+from ml.types import Bools
+
+KEY = ("ts", "symbol", "expiry", "strike", "right")
+NUMBERS = ("bid", "ask", "bid_size", "ask_size", "underlying_bid", "underlying_ask")
+REQUIRED = (*KEY, *NUMBERS)
+OPTIONAL_NUMBERS = ("volume", "open_interest")
+OPTIONAL = (*OPTIONAL_NUMBERS, "settlement")
+COLUMNS = (*REQUIRED, *OPTIONAL)
+RIGHTS = ("C", "P")
+SETTLEMENTS = ("AM", "PM")
+OFFSET = r"(?:Z|z|[+-]\d{2}:?\d{2})$"
+
+
+def convert(frame: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The frame with every column in its type; columns in the order of `COLUMNS`.
+
+    Raises:
+        QuotesFileError: naming `source`, the column and the first bad row.
+    """
+    _check_names([str(name) for name in frame.columns], source)
+    converters: dict[str, Callable[[pd.Series, str], pd.Series]] = {
+        "ts": _times, "symbol": _symbols, "expiry": _expiries, "strike": _strikes,
+        "right": _rights, "settlement": _settlements}
+    return pd.DataFrame({name: converters.get(name, _numbers)(frame[name], source)
+                         for name in COLUMNS if name in frame.columns}, copy=False)
+
+
+def refuse(source: str, column: str, bad: Bools, why: str, values: Any = None) -> None:
+    """Raise if any row is bad, naming the first and what stands there."""
+    if not bad.any():
+        return
+    row = int(np.flatnonzero(bad)[0])
+    value = "" if values is None else f" is {_shown(values, row)}:"
+    raise QuotesFileError(f"{source}: column `{column}`, row {row + 1}{value} {why}")
+
+
+def _shown(values: Any, row: int) -> str:
+    value = values.iloc[row] if isinstance(values, pd.Series) else values[row]
+    return "empty" if pd.isna(value) else repr(str(value))
+
+
+def _check_names(names: list[str], source: str) -> None:
+    missing = [name for name in REQUIRED if name not in names]
+    unknown = [name for name in names if name not in COLUMNS]
+    if len(missing) > len(REQUIRED) // 2:
+        raise QuotesFileError(f"{source}: not a quotes file; of its required columns "
+                              f"{', '.join(f'`{name}`' for name in missing)} are missing")
+    if missing:
+        hint = f" (it has an unknown `{unknown[0]}`)" if unknown else ""
+        raise QuotesFileError(f"{source}: column `{missing[0]}` is missing{hint}")
+    if unknown:
+        raise QuotesFileError(f"{source}: unknown column `{unknown[0]}`; known are "
+                              f"{', '.join(COLUMNS)}")
+
+
+def _times(column: pd.Series, source: str) -> pd.Series:
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        times = column.dt.tz_convert("UTC").astype("datetime64[us, UTC]")
+        refuse(source, "ts", times.isna().to_numpy(), "every row needs its time", column)
+        return times
+    if pd.api.types.is_datetime64_dtype(column.dtype):
+        raise QuotesFileError(f"{source}: column `ts` has no time zone; it must be in UTC")
+    codes, values = _distinct(column)
+    text = pd.Series([str(value) for value in values], dtype=object)
+    naive = ~text.str.contains(OFFSET, regex=True).to_numpy(dtype=bool)
+    parsed = pd.to_datetime(text, utc=True, errors="coerce", format="ISO8601")
+    bad = parsed.isna().to_numpy()
+    refuse(source, "ts", (codes < 0) | bad[codes], "not an ISO time", column)
+    refuse(source, "ts", naive[codes], "has no time zone; write UTC, such as "
+           "2015-12-24T14:31:00Z", column)
+    return pd.Series(parsed.astype("datetime64[us, UTC]").array[codes], index=column.index)
+
+
+def _symbols(column: pd.Series, source: str) -> pd.Series:
+    codes, values = _distinct(column)
+    names = [str(value).strip() for value in values]
+    empty = np.array([not name or len(name) > 64 for name in names], dtype=bool)
+    refuse(source, "symbol", (codes < 0) | _take(empty, codes),
+           "a symbol has 1 to 64 characters", column)
+    return _category(codes, names, column)
+
+
+def _expiries(column: pd.Series, source: str) -> pd.Series:
+    codes, values = _distinct(column)
+    dates = [_as_date(value) for value in values]
+    bad = np.array([day is None for day in dates], dtype=bool)
+    refuse(source, "expiry", (codes < 0) | _take(bad, codes),
+           "not a date such as 2015-12-24", column)
+    return _category(codes, dates, column)
+
+
+def _as_date(value: object) -> date | None:
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(str(value)[:10]) if len(str(value)) in (10, 19) else None
+    except ValueError:
+        return None
+
+
+def _strikes(column: pd.Series, source: str) -> pd.Series:
+    strikes = _floats(column, source)
+    values = strikes.to_numpy()
+    refuse(source, "strike", ~(np.isfinite(values) & (values > 0)),
+           "a strike is a finite number above 0", column)
+    return strikes
+
+
+def _numbers(column: pd.Series, source: str) -> pd.Series:
+    numbers = _floats(column, source)
+    refuse(source, str(column.name), np.isinf(numbers.to_numpy()),
+           "infinite; leave a missing number empty", column)
+    return numbers
+
+
+def _floats(column: pd.Series, source: str) -> pd.Series:
+    if pd.api.types.is_float_dtype(column.dtype) or pd.api.types.is_integer_dtype(column.dtype):
+        return pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan), column.index)
+    text = column.astype(object)
+    numbers = pd.to_numeric(text, errors="coerce").astype(np.float64)
+    refuse(source, str(column.name), (numbers.isna() & text.notna()).to_numpy(),
+           "not a number", column)
+    return numbers
+
+
+def _rights(column: pd.Series, source: str) -> pd.Series:
+    return _choice(column, source, RIGHTS, "a right is C or P")
+
+
+def _settlements(column: pd.Series, source: str) -> pd.Series:
+    column = column.astype(object).where(column.notna(), "PM")
+    return _choice(column, source, SETTLEMENTS, "a settlement is AM or PM")
+
+
+def _choice(column: pd.Series, source: str, choices: tuple[str, ...], why: str) -> pd.Series:
+    codes, values = _distinct(column)
+    place = {name: at for at, name in enumerate(choices)}
+    places = np.array([place.get(str(value), -1) for value in values], dtype=np.int8)
+    refuse(source, str(column.name), (codes < 0) | _take(places < 0, codes), why, column)
+    coded = pd.Categorical.from_codes(_take(places, codes), list(choices))
+    return pd.Series(coded, index=column.index)
+
+
+def _distinct(column: pd.Series) -> tuple[NDArray[np.intp], list[Any]]:
+    """Codes (-1 where missing) and the distinct values, so that texts are parsed once each."""
+    codes, values = pd.factorize(column)
+    return codes, list(values)
+
+
+def _take(values: NDArray[Any], codes: NDArray[np.intp]) -> NDArray[Any]:
+    return values[codes] if len(values) else np.zeros(len(codes), dtype=values.dtype)
+
+
+def _category(codes: NDArray[np.intp], values: list[Any], column: pd.Series) -> pd.Series:
+    """An ordered category; values that became equal are merged."""
+    names = sorted(set(values))
+    place = {name: at for at, name in enumerate(names)}
+    places = np.array([place[value] for value in values], dtype=np.int32)
+    coded = pd.Categorical.from_codes(_take(places, codes), pd.Index(names, dtype=object),
+                                      ordered=True)
+    return pd.Series(coded, index=column.index)
