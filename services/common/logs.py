@@ -4,6 +4,7 @@ import logging
 import sys
 
 import structlog
+import structlog.typing
 
 
 def set_up(service: str, level: str = "INFO") -> structlog.stdlib.BoundLogger:
@@ -11,7 +12,7 @@ def set_up(service: str, level: str = "INFO") -> structlog.stdlib.BoundLogger:
 
     Records of the standard library's loggers (ib_insync, urllib3 …) come out in the same form.
     """
-    shared = [
+    shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -19,7 +20,8 @@ def set_up(service: str, level: str = "INFO") -> structlog.stdlib.BoundLogger:
         structlog.processors.format_exc_info,
     ]
     terminal = sys.stderr.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer())
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

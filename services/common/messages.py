@@ -147,6 +147,7 @@ def decode(data: bytes, kind: type[M]) -> M:
     """
     decoder = _decoders.get(kind) or _decoders.setdefault(kind, msgspec.json.Decoder(kind))
     try:
-        return decoder.decode(data)
+        message: M = decoder.decode(data)
+        return message
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadMessage(f"not a {kind.__name__}: {error}") from error

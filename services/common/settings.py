@@ -6,6 +6,7 @@ Lists are comma-separated.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, TypeVar, get_origin, get_type_hints
 
@@ -19,13 +20,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
 
 
-class Secret(str):
-    """A string that never shows itself in a log or a repr."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
+_SECRET = re.compile(r"(?<=://)[^/@]*(?=@)|(?<=password=)[^,]*")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +29,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: Port = 9100
     """Where /metrics and /healthz are served; 0 takes any free port."""
     log_level: str = "INFO"
+
+    def __repr__(self) -> str:
+        """All fields, with what is secret in a URL or an option masked."""
+        fields = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__)
+        return _SECRET.sub("***", f"{type(self).__name__}({', '.join(fields)})")
 
 
 class KafkaSettings(Settings, frozen=True, kw_only=True):

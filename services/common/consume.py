@@ -1,0 +1,184 @@
+"""The one Kafka consume loop: read a batch, step over it, flush, then store its offsets.
+
+A message that can't be read goes to the dead-letter topic and the loop goes on. When something
+a step needs is unavailable, the partitions are paused and the same batch is tried again with
+growing pauses, while the loop keeps polling so as not to lose its place in the group. Any other
+error ends the loop: offsets not stored are read again by the next run, so a step must be
+idempotent.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Message as KafkaMessage
+
+from services.common import messages, metrics
+from services.common.errors import BadMessage, Unavailable
+from services.common.health import Heartbeat
+from services.common.lifecycle import Stop
+from services.common.produce import Producer, options
+from services.common.settings import KafkaSettings
+
+M = TypeVar("M", bound=messages.Message)
+POLL_SECONDS = 0.5
+LONGEST_PAUSE = 10.0
+PASSING = {KafkaError._PARTITION_EOF, KafkaError.UNKNOWN_TOPIC_OR_PART,
+           KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._MAX_POLL_EXCEEDED}
+log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage(Generic[M]):
+    """What the loop needs to know of a stage."""
+
+    name: str
+    topic: str
+    kind: type[M]
+    step: Callable[[list[M]], None]
+    """Handles a batch in order; idempotent; raises Unavailable to be called again with it."""
+    batch_size: int = 200
+    batch_seconds: float = 0.005
+    """How long to wait for more, once a first message is there."""
+
+
+def open_consumer(settings: KafkaSettings, stage: str, topic: str) -> Consumer:
+    """A consumer subscribed to `topic` from the group's stored offset, or the earliest."""
+    consumer = Consumer({
+        "bootstrap.servers": settings.kafka_bootstrap,
+        "group.id": settings.kafka_group or stage,
+        "auto.offset.reset": "earliest",
+        "enable.auto.offset.store": False,
+        "auto.commit.interval.ms": 1000,
+        "partition.assignment.strategy": "cooperative-sticky",
+        "fetch.wait.max.ms": 50,
+        "topic.metadata.refresh.interval.ms": 10_000,
+        # A slow stage must not hoard what it has not handled yet.
+        "queued.max.messages.kbytes": 16_384,
+        **options(settings.kafka_options),
+    })
+    consumer.subscribe([topic])
+    return consumer
+
+
+def run_stage(stage: Stage[M], settings: KafkaSettings, producer: Producer, stop: Stop,
+              heartbeat: Heartbeat) -> None:
+    """Turn the loop until `stop`; closing commits the stored offsets.
+
+    Raises:
+        KafkaException: an error that waiting does not mend.
+    """
+    consumer = open_consumer(settings, stage.name, stage.topic)
+    loop = _Loop(stage, consumer, producer, stop, heartbeat)
+    log.info("consuming", topic=stage.topic, group=settings.kafka_group or stage.name)
+    try:
+        while not stop:
+            loop.turn()
+    finally:
+        consumer.close()
+        log.info("stopped", topic=stage.topic)
+
+
+class _Loop(Generic[M]):
+    def __init__(self, stage: Stage[M], consumer: Consumer, producer: Producer, stop: Stop,
+                 heartbeat: Heartbeat) -> None:
+        self._stage, self._consumer, self._producer = stage, consumer, producer
+        self._stop, self._heartbeat = stop, heartbeat
+        self._held: list[KafkaMessage] = []
+
+    def turn(self) -> None:
+        """One batch: from the broker to stored offsets."""
+        self._heartbeat.beat()
+        batch = self._read()
+        if not batch:
+            return
+        with metrics.STEP_SECONDS.labels(self._stage.name).time():
+            if not self._handle(batch):
+                return
+        self._store(batch)
+        now = time.time()
+        for message in batch:
+            metrics.HOP_SECONDS.labels(self._stage.name).observe(
+                max(0.0, now - message.timestamp()[1] / 1000))
+
+    def _read(self) -> list[KafkaMessage]:
+        if self._held:
+            held, self._held = self._held, []
+            return held
+        first = self._consumer.poll(POLL_SECONDS)
+        if first is None:
+            return []
+        rest = self._consumer.consume(self._stage.batch_size - 1, self._stage.batch_seconds)
+        return [message for message in (first, *rest) if self._is_data(message)]
+
+    def _is_data(self, message: KafkaMessage) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        if error.code() not in PASSING:
+            raise KafkaException(error)
+        if error.code() != KafkaError._PARTITION_EOF:
+            log.warning("Kafka says", error=error.str(), topic=self._stage.topic)
+        return False
+
+    def _handle(self, batch: list[KafkaMessage]) -> bool:
+        """True once the step and all it sent are done; False when told to stop before."""
+        decoded = self._decode(batch)
+        attempt = 0
+        while True:
+            try:
+                if decoded:
+                    self._stage.step(decoded)
+                self._producer.flush()
+                return True
+            except Unavailable as error:
+                attempt += 1
+                self._pause(attempt, error)
+                if self._stop:
+                    return False
+
+    def _decode(self, batch: list[KafkaMessage]) -> list[M]:
+        decoded: list[M] = []
+        for message in batch:
+            metrics.CONSUMED.labels(self._stage.name, self._stage.topic).inc()
+            try:
+                decoded.append(messages.decode(message.value() or b"", self._stage.kind))
+            except BadMessage as error:
+                self._reject(message, error)
+        return decoded
+
+    def _reject(self, message: KafkaMessage, error: BadMessage) -> None:
+        metrics.DEAD_LETTERS.labels(self._stage.name, self._stage.topic).inc()
+        log.warning("message sent to the dead-letter topic", error=str(error),
+                    topic=message.topic(), partition=message.partition(), offset=message.offset())
+        self._producer.dead_letter(message, error, self._stage.name)
+
+    def _pause(self, attempt: int, error: Unavailable) -> None:
+        """Wait with the partitions paused, polling all the while to stay in the group."""
+        seconds = min(LONGEST_PAUSE, 0.25 * 2 ** min(attempt, 8)) * random.uniform(0.8, 1.2)
+        metrics.RETRIES.labels(self._stage.name).inc()
+        log.warning("will try the batch again", why=str(error), attempt=attempt,
+                    in_seconds=round(seconds, 1))
+        until = time.monotonic() + seconds
+        self._consumer.pause(self._consumer.assignment())
+        while not self._stop and time.monotonic() < until:
+            self._heartbeat.beat()
+            # A partition assigned meanwhile is not paused: keep what it brings for later.
+            message = self._consumer.poll(0.1)
+            if message is not None and self._is_data(message):
+                self._held.append(message)
+        self._consumer.resume(self._consumer.assignment())
+
+    def _store(self, batch: list[KafkaMessage]) -> None:
+        last = {(message.topic(), message.partition()): message for message in batch}
+        offsets = [TopicPartition(str(topic), partition or 0, (message.offset() or 0) + 1)
+                   for (topic, partition), message in last.items()]
+        try:
+            self._consumer.store_offsets(offsets=offsets)
+        except KafkaException as error:
+            # The partition went to another member meanwhile, which reads the batch again.
+            log.warning("offsets not stored", error=str(error), topic=self._stage.topic)

@@ -1,0 +1,90 @@
+"""Producing to Kafka: idempotent, acknowledged by all replicas, with backpressure."""
+
+from collections.abc import Mapping
+
+from confluent_kafka import KafkaError, Message
+from confluent_kafka import Producer as KafkaProducer
+
+from services.common import messages
+from services.common.errors import SettingsError, Unavailable
+
+FLUSH_SECONDS = 30.0
+
+
+def options(text: str) -> dict[str, str]:
+    """Parse `kafka_options`: "a=b,c=d".
+
+    Raises:
+        SettingsError: a part is not key=value.
+    """
+    parts = [part.partition("=") for part in text.split(",") if part.strip()]
+    for key, equals, _ in parts:
+        if not equals:
+            raise SettingsError(f"SMILE_KAFKA_OPTIONS: {key.strip()!r} is not key=value")
+    return {key.strip(): value.strip() for key, _, value in parts}
+
+
+class Producer:
+    """Sends messages keyed by symbol; `flush` returns when all are on the brokers' disks."""
+
+    def __init__(self, bootstrap: str, extra: str = "") -> None:
+        self._failed: KafkaError | None = None
+        self._kafka = KafkaProducer({
+            "bootstrap.servers": bootstrap,
+            "enable.idempotence": True,
+            "compression.type": "zstd",
+            "linger.ms": 2,
+            "message.max.bytes": 4_000_000,
+            "queue.buffering.max.kbytes": 65_536,
+            **options(extra),
+        })
+
+    def __enter__(self) -> "Producer":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None:
+            self.flush()
+
+    def send(self, topic: str, message: messages.Message) -> None:
+        """Queue a message; waits while the queue is full."""
+        self.send_bytes(topic, message.symbol.encode(), messages.encode(message), {})
+
+    def send_bytes(self, topic: str, key: bytes | None, value: bytes | None,
+                   headers: Mapping[str, str | bytes | None]) -> None:
+        """Queue raw bytes; waits while the queue is full."""
+        while True:
+            try:
+                self._kafka.produce(topic, value, key, headers=dict(headers),
+                                    on_delivery=self._delivered)
+                self._kafka.poll(0)
+                return
+            except BufferError:
+                self._kafka.poll(0.1)
+                self._raise_failure()
+
+    def dead_letter(self, message: Message, error: Exception, stage: str) -> None:
+        """Queue the raw bytes of a message that can't be read, with where it came from."""
+        self.send_bytes(messages.DEAD_LETTER, message.key(), message.value(), {
+            "topic": message.topic(), "partition": str(message.partition()),
+            "offset": str(message.offset()), "error": str(error), "service": stage})
+
+    def flush(self, seconds: float = FLUSH_SECONDS) -> None:
+        """Wait until everything queued is acknowledged.
+
+        Raises:
+            Unavailable: the brokers refused a message or did not answer in time.
+        """
+        left = self._kafka.flush(seconds)
+        self._raise_failure()
+        if left:
+            raise Unavailable(f"Kafka did not acknowledge {left} messages in {seconds:.0f} s")
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failed = error
+
+    def _raise_failure(self) -> None:
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise Unavailable(f"Kafka refused a message: {failed.str()}")

@@ -1,0 +1,111 @@
+"""Apply the numbered migrations of this folder, each once and in its own transaction.
+
+`NNN_name.sql` runs everywhere, `NNN_name.timescale.sql` where the server offers TimescaleDB, and
+`NNN_name.timescale-community.sql` where it is moreover not the Apache build, which refuses
+columnstore and jobs. A migration skipped today is applied once its server can run it.
+
+    python -m sql.migrate        # SMILE_DATABASE_URL
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+
+from services.common import logs
+from services.common.errors import ServiceError, Unavailable
+from services.common.settings import DatabaseSettings, load
+
+FOLDER = Path(__file__).parent
+LOCK = 7_405_129  # any constant: two runners at once wait for each other
+BOOK = """CREATE TABLE IF NOT EXISTS schema_migrations (
+    name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Names of the migrations applied by this run, and of those this server can't run."""
+
+    applied: list[str]
+    skipped: list[str]
+
+
+def apply(url: str, folder: Path = FOLDER) -> Outcome:
+    """Bring the database at `url` up to date.
+
+    Raises:
+        Unavailable: the server doesn't answer.
+        ServiceError: a migration failed; it names the migration and nothing of it remains.
+    """
+    try:
+        database = psycopg2.connect(url)
+    except psycopg2.OperationalError as error:
+        raise Unavailable(f"the database does not answer: {error}".strip()) from error
+    try:
+        return _apply(database, sorted(folder.glob("[0-9]*.sql")))
+    finally:
+        database.close()
+
+
+def _apply(database: Connection, files: list[Path]) -> Outcome:
+    with database.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+        cursor.execute(BOOK)
+        cursor.execute("SELECT name FROM schema_migrations")
+        done = {name for (name,) in cursor.fetchall()}
+    database.commit()
+    kinds = _kinds(database)
+    waiting = [file for file in files if file.name not in done]
+    runnable = [file for file in waiting if _kind(file) in kinds]
+    for file in runnable:
+        _run(database, file)
+    return Outcome([file.name for file in runnable],
+                   [file.name for file in waiting if file not in runnable])
+
+
+def _kind(file: Path) -> str:
+    return ".".join(file.name.split(".")[1:-1])
+
+
+def _kinds(database: Connection) -> set[str]:
+    """Which kinds of migration this server runs; creates the extension where it can."""
+    with database, database.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'")
+        if cursor.fetchone() is None:
+            return {""}
+        cursor.execute("SHOW shared_preload_libraries")
+        if "timescaledb" not in (cursor.fetchone() or ("",))[0]:
+            return {""}
+        cursor.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+        cursor.execute("SHOW timescaledb.license")
+        licence = (cursor.fetchone() or ("apache",))[0]
+    return {"", "timescale"} | ({"timescale-community"} if licence == "timescale" else set())
+
+
+def _run(database: Connection, file: Path) -> None:
+    try:
+        with database, database.cursor() as cursor:
+            cursor.execute(file.read_text(encoding="utf-8"))
+            cursor.execute("INSERT INTO schema_migrations (name) VALUES (%s)", (file.name,))
+    except psycopg2.Error as error:
+        raise ServiceError(f"migration {file.name} failed: {error}".strip()) from error
+
+
+def main() -> int:
+    """Apply what is missing and say what was done."""
+    log = logs.set_up("migrations")
+    try:
+        outcome = apply(load(DatabaseSettings).database_url)
+    except ServiceError as error:
+        log.error(str(error))
+        return 1
+    log.info("migrations applied", applied=outcome.applied, skipped=outcome.skipped)
+    if outcome.skipped:
+        log.warning("this server has no (full) TimescaleDB: plain tables are used instead")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
