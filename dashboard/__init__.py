@@ -1,0 +1,1 @@
+"""The pages: the live smile, its forecast and its scores, read from the tables alone."""

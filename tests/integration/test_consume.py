@@ -1,0 +1,160 @@
+"""The consume loop and the database access against real Kafka and PostgreSQL."""
+
+import threading
+import uuid
+from datetime import UTC, date, datetime
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from services.common import messages
+from services.common.consume import Stage, run_stage
+from services.common.database import Database, upsert
+from services.common.errors import Unavailable
+from services.common.health import Heartbeat
+from services.common.lifecycle import Stop
+from services.common.messages import Forecast
+from services.common.produce import Producer
+from services.common.settings import KafkaSettings
+
+NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
+
+
+def forecast(horizon):
+    return Forecast(symbol="SPY", expiry=date(2026, 12, 18), made_at=NOW, horizon_s=horizon,
+                    target_at=NOW, model_name="m", model_version="1", role="champion",
+                    source="simulated", forward=600.0, smile=[0.2], lower=[None], upper=[0.3],
+                    repaired=False, latency_ms=1.0)
+
+
+@pytest.fixture
+def topic(kafka_bootstrap):
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    for created in admin.create_topics([NewTopic(name, 2)]).values():
+        created.result(30)
+    return name
+
+
+def run(kafka_bootstrap, topic, step, until, batch_size=200):
+    """Run the loop in this thread until `until()` holds; a watchdog stops it after 60 s."""
+    stop = Stop()
+    watchdog = threading.Timer(60, stop.set)
+    watchdog.start()
+
+    def stepping(batch):
+        step(batch)
+        if until():
+            stop.set()
+
+    settings = KafkaSettings(kafka_bootstrap=kafka_bootstrap, kafka_group=f"group-{topic}")
+    with Producer(kafka_bootstrap) as producer:
+        run_stage(Stage("test", topic, Forecast, stepping, batch_size), settings, producer, stop,
+                  Heartbeat())
+    watchdog.cancel()
+    assert until(), "the loop did not get there within 60 s"
+
+
+def committed(kafka_bootstrap, topic):
+    consumer = Consumer({"bootstrap.servers": kafka_bootstrap, "group.id": f"group-{topic}"})
+    offsets = consumer.committed([TopicPartition(topic, p) for p in range(2)], timeout=30)
+    consumer.close()
+    return sum(max(0, place.offset) for place in offsets)
+
+
+def publish(kafka_bootstrap, topic, horizons):
+    with Producer(kafka_bootstrap) as producer:
+        for horizon in horizons:
+            producer.send(topic, forecast(horizon))
+
+
+def test_every_message_is_stepped_over_once_in_order_and_committed(kafka_bootstrap, topic):
+    publish(kafka_bootstrap, topic, range(1, 501))
+    seen = []
+    run(kafka_bootstrap, topic, lambda batch: seen.extend(m.horizon_s for m in batch),
+        lambda: len(seen) >= 500)
+
+    assert seen == list(range(1, 501))
+    assert committed(kafka_bootstrap, topic) == 500
+
+
+def test_a_bad_message_goes_to_the_dead_letters_with_its_origin(kafka_bootstrap, topic):
+    publish(kafka_bootstrap, topic, [1])
+    with Producer(kafka_bootstrap) as producer:
+        producer.send_bytes(topic, b"SPY", b"{not json", {})
+    publish(kafka_bootstrap, topic, [2])
+    seen = []
+    run(kafka_bootstrap, topic, lambda batch: seen.extend(m.horizon_s for m in batch),
+        lambda: seen == [1, 2])
+
+    reader = Consumer({"bootstrap.servers": kafka_bootstrap, "group.id": f"reader-{topic}",
+                       "auto.offset.reset": "earliest"})
+    reader.subscribe([messages.DEAD_LETTER])
+    letters = []
+    while not letters:
+        letter = reader.poll(30)
+        assert letter is not None, "no dead letter within 30 s"
+        headers = dict(letter.headers() or [])
+        letters += [letter] if headers.get("topic") == topic.encode() else []
+    reader.close()
+    assert letters[0].value() == b"{not json"
+    assert headers["service"] == b"test"
+    assert headers["offset"] == b"1"
+    assert b"Forecast" in headers["error"]
+
+
+def test_what_is_unavailable_is_tried_again_with_the_same_batch(kafka_bootstrap, topic):
+    publish(kafka_bootstrap, topic, range(1, 4))
+    attempts, seen = [], []
+
+    def step(batch):
+        attempts.append([m.horizon_s for m in batch])
+        if len(attempts) < 3:
+            raise Unavailable("the database is away")
+        seen.extend(m.horizon_s for m in batch)
+
+    run(kafka_bootstrap, topic, step, lambda: seen == [1, 2, 3], batch_size=3)
+
+    assert attempts[0] == attempts[1] == attempts[2]
+
+
+def test_another_error_ends_the_loop_and_the_batch_is_read_again(kafka_bootstrap, topic):
+    publish(kafka_bootstrap, topic, [1, 2])
+
+    def failing(batch):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(kafka_bootstrap, topic, failing, lambda: False)
+
+    assert committed(kafka_bootstrap, topic) == 0
+    seen = []
+    run(kafka_bootstrap, topic, lambda batch: seen.extend(m.horizon_s for m in batch),
+        lambda: len(seen) == 2)
+    assert seen == [1, 2]
+
+
+def test_a_lost_connection_is_unavailable_once_and_comes_back(database_url):
+    with Database(database_url, "test") as database, Database(database_url, "other") as other:
+        [(pid,)] = database.rows("SELECT pg_backend_pid()")
+        other.rows("SELECT pg_terminate_backend(%s)", (pid,))
+
+        with pytest.raises(Unavailable, match="the database"):
+            database.rows("SELECT 1")
+        assert database.rows("SELECT 1") == [(1,)]
+
+
+def test_a_database_that_is_not_there_is_unavailable():
+    with pytest.raises(Unavailable, match="the database"):
+        Database("postgresql://nobody@127.0.0.1:1/none", "test").rows("SELECT 1")
+
+
+def test_upsert_writes_a_key_once_and_the_last_value_wins(database_url):
+    with Database(database_url, "test") as database, database.transaction() as cursor:
+        cursor.execute("CREATE TEMP TABLE pairs (k int PRIMARY KEY, v int) ON COMMIT DROP")
+        upsert(cursor, "pairs", ["k"], ["k", "v"], [(1, 1), (2, 2), (1, 3)])
+        upsert(cursor, "pairs", ["k"], ["k", "v"], [(2, 4)])
+        cursor.execute("SELECT k, v FROM pairs ORDER BY k")
+
+        assert cursor.fetchall() == [(1, 3), (2, 4)]
