@@ -1,0 +1,6 @@
+"""`python -m services.features`."""
+
+from services.common.lifecycle import run
+from services.features.main import main
+
+run(main)
