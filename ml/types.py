@@ -95,4 +95,6 @@ class SmileSnapshot:
     quotes_total: int
     rejects: dict[str, int] = field(default_factory=dict)
     """Count of rejected quotes by reason code."""
+    quote_age_s: float = float("nan")
+    """Median age of the accepted quotes; NaN where no age is known."""
     reason: str | None = None
