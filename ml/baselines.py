@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 
 from ml.features import SmileWindow, filtered_smile
-from ml.smile.grid import vol_at
-from ml.types import Floats
+from ml.smile.grid import GRID_Z, grid_log_moneyness, vol_at
+from ml.types import Bools, Floats
 
 Curve = Callable[[Floats], Floats]
 """Implied volatility by log-moneyness k = ln(K / forward at the target's instant)."""
@@ -66,3 +66,20 @@ def score_smile(predicted: Floats, tau_target: float, log_moneyness: Floats,
     (m,) the quotes observed then, by that instant's forward.
     """
     return score_curve(grid_curve(predicted, tau_target), log_moneyness, mid_iv)
+
+
+def on_grid(log_moneyness: Floats, atm_vol: float, tau: float) -> Bools:
+    """Where quotes (m,) lie within the grid's range of z, by the smile observed with them.
+
+    Forecasts speak of the grid; beyond it they are extrapolation, and are not scored.
+    """
+    z = log_moneyness / (atm_vol * np.sqrt(tau))
+    return np.asarray((z >= GRID_Z[0]) & (z <= GRID_Z[-1]))
+
+
+def band_at(edge: Floats, smile: Floats, tau: float, log_moneyness: Floats) -> Floats:
+    """A band's lower or upper `edge` (17,) at quotes (m,), linear between grid points.
+
+    The grid's points lie where the forecast `smile` (17,) that the band belongs to has them.
+    """
+    return np.interp(log_moneyness, grid_log_moneyness(smile, tau), edge)

@@ -9,9 +9,21 @@ class QuotesFileError(SmileError):
     """A file is not a quotes file, or a column or value in it is wrong."""
 
 
+class ConfigError(SmileError):
+    """A training configuration has an unknown key or a value that makes no sense."""
+
+
 class TrainingDataError(SmileError):
     """There is too little history, or the wrong kind, to train on."""
 
 
 class ModelContractError(SmileError):
     """A model's grid, features, step or horizons differ from what is asked of it."""
+
+
+class RegistryError(SmileError):
+    """The model registry has no such model or alias, or the model in it is not ours."""
+
+
+class UnavailableError(SmileError):
+    """A database or registry does not answer for now; trying again may help."""
