@@ -1,0 +1,173 @@
+"""What the predictor remembers of each smile: enough rows for one window, no more.
+
+Samples of one (symbol, expiry) are kept oldest first over the last `span_s` seconds. A row that
+does not follow on what is remembered (the first after a start, an assignment or a pause, and
+one read again) makes the history be loaded anew from `option_features`, up to that row; so what
+is remembered before a row never depends on when the service started.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+import numpy as np
+
+from ml.features import INSTANT_FEATURES, SmileWindow, window_indices
+from ml.smile.grid import GRID_SIZE
+from ml.types import Floats
+from services.common.messages import Column, FeatureRow
+
+Key = tuple[str, date]
+ROUNDING_S = 1e-6
+"""Epoch seconds as floats are good to a quarter of a microsecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a window needs of a feature row that has a smile."""
+
+    at: datetime
+    tau: float
+    underlying: float
+    forward: float
+    atm_vol: float
+    grid_vol: Floats
+    features: Floats
+
+
+Loader = Callable[[Mapping[Key, datetime], float], Mapping[Key, list[Sample]]]
+"""The samples of each key in the given number of seconds before its instant, oldest first."""
+
+
+@dataclass(slots=True)
+class History:
+    """Samples of one (symbol, expiry), oldest first."""
+
+    span_s: float
+    samples: deque[Sample] = field(default_factory=deque)
+    last_at: datetime | None = None
+    """The newest row's instant, whether or not it had a smile."""
+
+    def add(self, at: datetime, sample: Sample | None) -> None:
+        """Take the next row, and forget what no window needs any more.
+
+        Of rows that are not older, as when one is read again, none may enter its window.
+        """
+        self.last_at = at
+        while self.samples and self.samples[-1].at >= at:
+            self.samples.pop()
+        if sample is not None:
+            self.samples.append(sample)
+        while self.samples and (at - self.samples[0].at).total_seconds() > self.span_s:
+            self.samples.popleft()
+
+    def has_smile_now(self) -> bool:
+        """Whether the newest row has a smile."""
+        return bool(self.samples) and self.samples[-1].at == self.last_at
+
+    def window(self, step_s: float, window: int) -> SmileWindow | None:
+        """The last `window` samples at a distance of `step_s`; None where one is missing."""
+        times = self._times()
+        found = window_indices(times, times[-1], step_s, window, step_s / 2)
+        return None if found is None else self._take([int(place) for place in found])
+
+    def recent(self, step_s: float, window: int) -> Floats:
+        """Grid smiles (window, 17) at those distances, newest last, NaN where one is missing."""
+        times = self._times()
+        lags = times[-1] - step_s * np.arange(window - 1, -1, -1.0)
+        places = np.searchsorted(times, lags + ROUNDING_S, side="right") - 1
+        missing = (places < 0) | (times[places] <= lags - step_s / 2)
+        grids = np.array([self.samples[place].grid_vol for place in places.tolist()])
+        grids[missing] = np.nan
+        return grids
+
+    def _times(self) -> Floats:
+        return np.array([sample.at.timestamp() for sample in self.samples])
+
+    def _take(self, places: list[int]) -> SmileWindow:
+        taken = [self.samples[place] for place in places]
+        return SmileWindow(
+            at=[sample.at for sample in taken],
+            tau=np.array([sample.tau for sample in taken]),
+            underlying=np.array([sample.underlying for sample in taken]),
+            forward=np.array([sample.forward for sample in taken]),
+            atm_vol=np.array([sample.atm_vol for sample in taken]),
+            grid_vol=np.array([sample.grid_vol for sample in taken]),
+            features=np.array([sample.features for sample in taken]),
+        )
+
+
+class Histories:
+    """The history of every (symbol, expiry) that was seen lately."""
+
+    def __init__(self, load: Loader, limit: int = 4096) -> None:
+        self._load, self._limit = load, limit
+        self._by_key: dict[Key, History] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def prepare(self, rows: Iterable[FeatureRow], step_s: float, window: int) -> None:
+        """Load what these rows, taken in their order, don't follow on.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        span_s = step_s * (window + 0.5)
+        strangers = self._strangers(rows, step_s, span_s)
+        if not strangers:
+            return
+        loaded = self._load(strangers, span_s)
+        for key, before in strangers.items():
+            samples = deque(loaded.get(key, ()))
+            self._by_key[key] = History(span_s, samples, before)
+        self._forget()
+
+    def add(self, row: FeatureRow) -> History:
+        """Take the next row of a prepared batch; its history ends with it."""
+        history = self._by_key[row.symbol, row.expiry]
+        history.add(row.ts, sample(row))
+        return history
+
+    def _strangers(self, rows: Iterable[FeatureRow], step_s: float,
+                   span_s: float) -> dict[Key, datetime]:
+        first: dict[Key, datetime] = {}
+        for row in rows:
+            first.setdefault((row.symbol, row.expiry), row.ts)
+        return {key: at for key, at in first.items()
+                if not self._follows(self._by_key.get(key), at, 1.5 * step_s, span_s)}
+
+    @staticmethod
+    def _follows(history: History | None, at: datetime, limit_s: float, span_s: float) -> bool:
+        if history is None or history.last_at is None or history.span_s != span_s:
+            return False
+        return 0.0 < (at - history.last_at).total_seconds() <= limit_s
+
+    def _forget(self) -> None:
+        """Of too many keys, drop those whose last row is oldest."""
+        if len(self._by_key) > self._limit:
+            by_age = sorted(self._by_key, key=lambda key: str(self._by_key[key].last_at))
+            for key in by_age[:len(self._by_key) - self._limit]:
+                del self._by_key[key]
+
+
+def sample(row: FeatureRow) -> Sample | None:
+    """What a window needs of this row; None where it has no whole smile."""
+    if row.reason is not None:
+        return None
+    return as_sample(row.ts, row.tau, row.underlying, row.forward, row.atm_vol, row.grid_vol,
+                     row.features)
+
+
+def as_sample(at: datetime, tau: float, underlying: float | None, forward: float | None,
+              atm_vol: float | None, grid: Column, features: Column) -> Sample | None:
+    """The sample of a row's columns; None where they hold no whole smile."""
+    grid_vol = np.array(grid, dtype=np.float64)
+    if grid_vol.shape != (GRID_SIZE,) or not np.isfinite(grid_vol).all():
+        return None
+    # Rows of an older version of the features, still in the table, are of no use to a model.
+    if forward is None or atm_vol is None or len(features) != len(INSTANT_FEATURES):
+        return None
+    return Sample(at, tau, float("nan") if underlying is None else underlying, forward, atm_vol,
+                  grid_vol, np.array(features, dtype=np.float64))

@@ -1,0 +1,183 @@
+"""The model server, over HTTP: its contract, and the change of each smile that it forecasts."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Annotated, Any, TypeVar
+
+import httpx
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from ml.contract import ModelContract, from_json
+from ml.errors import ModelContractError
+from ml.features import WINDOW_FEATURES
+from ml.smile.grid import GRID_SIZE, GRID_Z
+from ml.types import Floats
+from services.common import metrics
+from services.common.errors import ServiceError, Unavailable
+from services.common.messages import Name, Role
+
+T = TypeVar("T")
+Version = Annotated[str, Meta(min_length=1)]
+
+
+class ModelRefused(ServiceError):
+    """The model server answers, but not with a forecast that fits what was asked."""
+
+
+class _Versioned(msgspec.Struct, frozen=True):
+    model_version: Version
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    model_name: Name
+    model_version: Version
+    role: Role
+    horizons_s: tuple[int, ...]
+    quantiles: tuple[float, ...]
+    change: list[list[list[list[float]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a model says of B windows."""
+
+    model_name: str
+    model_version: str
+    role: Role
+    change: Floats
+    """(B, H, Q, 17): change of the grid smile against the filtered one."""
+
+
+class ModelClient:
+    """Asks the model server, and after a failed call leaves it alone for `retry_s`.
+
+    `contract` is the champion's, as last known; None before it was ever known.
+    """
+
+    def __init__(self, url: str, timeout_s: float, retry_s: float,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._http = httpx.Client(base_url=url, timeout=timeout_s)
+        self._timeout_s, self._retry_s, self._clock = timeout_s, retry_s, clock
+        self._rest_until = -math.inf
+        self._failure: ServiceError = Unavailable("the model server was not asked yet")
+        self._version: str | None = None
+        self.contract: ModelContract | None = None
+
+    def __enter__(self) -> "ModelClient":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._http.close()
+
+    def learn(self) -> ModelContract:
+        """The champion's contract, fetched unless it is known to be current.
+
+        Raises:
+            Unavailable: the server is away or late, or was so a moment ago.
+            ModelRefused: its model is not for this grid or these features.
+        """
+        if self.contract is not None and self._version is not None:
+            return self.contract
+        with self._guard():
+            body = self._post("/contract", {})
+            contract = from_json(body)
+            contract.check(contract.step_s, GRID_Z, WINDOW_FEATURES)
+            self._version = _read(body, _Versioned).model_version
+            self.contract = contract
+            return contract
+
+    def changes(self, windows: Floats) -> Changes:
+        """The change of each smile by windows (B, W, F), in one call.
+
+        Raises:
+            Unavailable: the server is away or late, or was so a moment ago.
+            ModelRefused: it refused the windows, or its answer does not fit them.
+        """
+        contract = self.learn()
+        request = {"step_s": contract.step_s, "grid_z": contract.grid_z,
+                   "feature_names": contract.feature_names, "windows": windows.tolist()}
+        with self._guard():
+            with metrics.MODEL_SERVER_SECONDS.time():
+                body = self._post("/forecast", {"request": request})
+            reply = _read(body, _Reply)
+            if reply.model_version != self._version:
+                contract = self._relearn(contract)
+            return _checked(reply, contract, len(windows))
+
+    def _relearn(self, asked: ModelContract) -> ModelContract:
+        """The contract of a champion that came meanwhile, if the same was asked of it."""
+        self._version = None
+        contract = self.learn()
+        if _input(contract) != _input(asked):
+            raise ModelRefused("the model changed to one with another step, window or filter")
+        return contract
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """After a failure let the server rest, and ask it anew what it is."""
+        if self._clock() < self._rest_until:
+            raise self._failure
+        try:
+            yield
+        except (httpx.HTTPError, ModelContractError, ServiceError) as error:
+            self._failure = self._sentence(error)
+            self._rest_until = self._clock() + self._retry_s
+            self._version = None
+            raise self._failure from error
+
+    def _post(self, path: str, body: dict[str, Any]) -> bytes:
+        answer = self._http.post(path, content=msgspec.json.encode(body),
+                                 headers={"Content-Type": "application/json"})
+        if answer.status_code in (502, 503, 504):
+            raise Unavailable(f"the model server is not ready (HTTP {answer.status_code})")
+        if not answer.is_success:
+            text = " ".join(answer.text.split())[:200]
+            raise ModelRefused(f"the model server refused: HTTP {answer.status_code} {text}")
+        return answer.content
+
+    def _sentence(self, error: Exception) -> ServiceError:
+        if isinstance(error, ServiceError):
+            return error
+        if isinstance(error, ModelContractError):
+            return ModelRefused(str(error))
+        if isinstance(error, httpx.TimeoutException):
+            return Unavailable(f"the model server took more than {self._timeout_s:g} s")
+        return Unavailable(f"the model server can't be reached: {error}")
+
+
+def _input(contract: ModelContract) -> tuple[float, ...]:
+    return contract.step_s, contract.window, contract.filter_weight
+
+
+def _checked(reply: _Reply, contract: ModelContract, windows: int) -> Changes:
+    change = _array(reply.change)
+    asked = (contract.horizons_s, contract.quantiles)
+    shape = (windows, *map(len, asked), GRID_SIZE)
+    if (reply.horizons_s, reply.quantiles) != asked or change.shape != shape:
+        raise ModelRefused(f"the model server's answer does not fit its contract: {change.shape} "
+                           f"with horizons {reply.horizons_s}, not {shape} with "
+                           f"{contract.horizons_s}")
+    if not np.isfinite(change).all():
+        raise ModelRefused("the model server's answer holds values that are not finite")
+    return Changes(reply.model_name, reply.model_version, reply.role, change)
+
+
+def _read(body: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ModelRefused(f"the model server's answer can't be read: {error}") from error
+
+
+def _array(nested: list[list[list[list[float]]]]) -> Floats:
+    try:
+        return np.array(nested, dtype=np.float64)
+    except ValueError as error:
+        raise ModelRefused("the model server's answer is ragged") from error

@@ -1,0 +1,41 @@
+"""The recent past of smiles, read back from `option_features`."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from services.common.database import Database
+from services.predictor.history import Key, Sample, as_sample
+
+QUERY = """
+SELECT expiry, ts, tau, underlying, forward, atm_vol, grid_vol, features
+FROM option_features
+WHERE symbol = %s AND expiry = ANY(%s) AND ts >= %s AND ts < %s AND reason IS NULL
+ORDER BY ts"""
+
+
+def load_samples(database: Database, before: Mapping[Key, datetime],
+                 span_s: float) -> dict[Key, list[Sample]]:
+    """The samples of each key in the `span_s` seconds before its instant, oldest first.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    by_symbol: dict[str, list[date]] = defaultdict(list)
+    for symbol, expiry in before:
+        by_symbol[symbol].append(expiry)
+    found: dict[Key, list[Sample]] = defaultdict(list)
+    span = timedelta(seconds=span_s)
+    for symbol, expiries in by_symbol.items():
+        instants = [before[symbol, expiry] for expiry in expiries]
+        values = symbol, expiries, min(instants) - span, max(instants)
+        for expiry, *columns in database.rows(QUERY, values):
+            _keep(found[symbol, expiry], columns, before[symbol, expiry], span)
+    return found
+
+
+def _keep(samples: list[Sample], columns: list[Any], before: datetime, span: timedelta) -> None:
+    sample = as_sample(*columns)
+    if sample is not None and before - span <= sample.at < before:
+        samples.append(sample)
