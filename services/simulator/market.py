@@ -1,0 +1,142 @@
+"""The synthetic market: an arbitrage-free surface and the quotes about it.
+
+Everything is a pure function of (seed, symbol, second), so a live stream, a history of the same
+period and a second run agree exactly. A true price is Black's (European) on the forward
+F = S · exp((r − q)τ) at the volatility of the surface; the bid is below and the ask above it
+always, so quotes never hold a sure profit against each other. The synthetic day, of volumes and
+the close, is the UTC day.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+
+import numpy as np
+
+from ml import calendar
+from ml.types import Bools, Floats
+from services.simulator import listing, noise
+from services.simulator import quoting as q
+from services.simulator.feed import ModelGreeks, Option, OptionQuotes, StockQuotes
+from services.simulator.paths import DAY, YEAR_S, FactorPaths, Steps
+from services.simulator.pricing import Terms, model_greeks
+from services.simulator.surface import MarketState, market_state
+
+KNOWN_SPOTS = {"SPY": 600.0, "QQQ": 520.0, "IWM": 220.0, "DIA": 440.0}
+OTHER_SPOT = 100.0
+
+
+class SyntheticMarket:
+    """A feed for any symbols, at any time from 2000 to 2099."""
+
+    def __init__(self, seed: int, symbols: tuple[str, ...] = ("SPY",),
+                 always_open: bool = True) -> None:
+        self.symbols = symbols
+        self.seed = seed
+        self.always_open = always_open
+        self._paths = {symbol: FactorPaths(seed, symbol) for symbol in symbols}
+        self._keys = {symbol: np.array(noise.key(seed, symbol), dtype=np.uint64)
+                      for symbol in symbols}
+
+    def begins(self) -> float | None:
+        return None
+
+    def is_open(self, at: float) -> bool:
+        return self.always_open or calendar.is_open(datetime.fromtimestamp(at, UTC))
+
+    def sessions(self, days: Sequence[date]) -> list[tuple[date, str]]:
+        return listing.hours(days, self.always_open)
+
+    def expiries(self, symbol: str, at: float) -> list[date]:
+        return listing.expiries(at)
+
+    def strikes(self, symbol: str, expiry: date, at: float) -> list[float]:
+        return listing.strikes(self._midnight_spot(symbol, int(at // DAY)))
+
+    def batch(self, options: Sequence[Option]) -> q.MarketBatch:
+        return q.MarketBatch.of(self.seed, options)
+
+    def state(self, symbol: str, steps: Steps) -> MarketState:
+        """What prices are made of at whole seconds `steps` of any shape."""
+        return market_state(self._paths[symbol].at(steps))
+
+    def spot(self, symbol: str, steps: Steps) -> Floats:
+        """The true spot."""
+        spot: Floats = _base(symbol) * np.exp(self._paths[symbol].at(steps)[0])
+        return spot
+
+    def terms(self, batch: q.MarketBatch, steps: Steps) -> Terms:
+        """True prices of a batch at `steps`, which broadcast with (n,)."""
+        contracts = batch.contracts
+        if not batch.options:
+            raise ValueError("a batch without options has no prices")
+        steps = np.broadcast_to(steps, np.broadcast_shapes(steps.shape, contracts.strike.shape))
+        state = self.state(batch.symbol, steps)
+        spot = _base(batch.symbol) * np.exp(state.log_spot)
+        return Terms.of(contracts, state, spot, (contracts.expires - steps) / YEAR_S)
+
+    def stock(self, symbol: str, steps: Steps) -> StockQuotes:
+        key, spot = self._keys[symbol], self.spot(symbol, steps)
+        bid = np.round(np.floor(spot / q.TICK - 0.3) * q.TICK, 2)
+        ask = np.round(np.ceil(spot / q.TICK + 0.3) * q.TICK, 2)
+        return StockQuotes(
+            bid=bid, bid_size=q.size(key, steps, q.BID_SIZE, 900),
+            ask=ask, ask_size=q.size(key, steps, q.ASK_SIZE, 900),
+            last=np.where(noise.uniform(key, steps, q.SIDE) < 0.5, bid, ask),
+            last_size=q.size(key, steps, q.TRADE, 300), last_time=steps.astype(np.float64),
+            volume=800.0 * (steps % DAY) + q.size(key, steps, q.INTEREST, 800),
+            close=self._closes(symbol, steps))
+
+    def options(self, batch: q.MarketBatch, steps: Steps) -> OptionQuotes:
+        steps = _as_rows(steps)
+        keys = batch.contracts.keys
+        quoted, traded = batch.refresh.last(steps), batch.trades.last(steps)
+        bid, ask = self._sides(batch, quoted)
+        alive = self._alive(batch, steps)
+        bid, ask = np.where(alive, bid, np.nan), np.where(alive, ask, np.nan)
+        bid_size, ask_size = (q.size(keys, quoted, stream, 200)
+                              for stream in (q.BID_SIZE, q.ASK_SIZE))
+        return OptionQuotes(
+            bid=bid, bid_size=np.where(np.isnan(bid), np.nan, bid_size),
+            ask=ask, ask_size=np.where(np.isnan(ask), np.nan, ask_size),
+            last=self._last(batch, traded), last_size=q.size(keys, traded, q.TRADE, 20),
+            last_time=traded.astype(np.float64), volume=batch.volume(steps),
+            open_interest=batch.open_interest(steps))
+
+    def greeks(self, batch: q.MarketBatch, steps: Steps) -> ModelGreeks:
+        steps = _as_rows(steps)
+        known = batch.has_model() & self._alive(batch, steps)
+        return model_greeks(self.terms(batch, steps), known)
+
+    def _sides(self, batch: q.MarketBatch, quoted: Steps) -> tuple[Floats, Floats]:
+        return q.two_sides(batch.contracts.keys, self.terms(batch, quoted), quoted)
+
+    def _last(self, batch: q.MarketBatch, traded: Steps) -> Floats:
+        """A trade is at the bid or the ask that stood at its time."""
+        bid, ask = self._sides(batch, batch.refresh.last(traded))
+        sells = noise.uniform(batch.contracts.keys, traded, q.SIDE) < 0.5
+        last: Floats = np.where(sells & ~np.isnan(bid), bid, ask)
+        return last
+
+    def _alive(self, batch: q.MarketBatch, steps: Steps) -> Bools:
+        alive: Bools = batch.contracts.expires > steps
+        if self.always_open:
+            return alive
+        is_open = np.vectorize(lambda step: self.is_open(float(step)), otypes=[bool])
+        return alive & is_open(steps)
+
+    def _midnight_spot(self, symbol: str, day: int) -> float:
+        return _base(symbol) * float(np.exp(self._paths[symbol].midnight_spot(day)))
+
+    def _closes(self, symbol: str, steps: Steps) -> Floats:
+        days, where = np.unique(steps // DAY, return_inverse=True)
+        closes = np.array([round(self._midnight_spot(symbol, int(day)), 2) for day in days])
+        return closes[where].reshape(steps.shape)
+
+
+def _as_rows(steps: Steps) -> Steps:
+    """Scalar times stay as they are; times (t,) become rows (t, 1) against contracts (n,)."""
+    return steps[:, None] if steps.ndim == 1 else steps
+
+
+def _base(symbol: str) -> float:
+    return KNOWN_SPOTS.get(symbol, OTHER_SPOT)
