@@ -28,6 +28,8 @@ OFFSET = r"(?:Z|z|[+-]\d{2}:?\d{2})$"
 def convert(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     """The frame with every column in its type; columns in the order of `COLUMNS`.
 
+    The index must count the file's rows from 0, for messages.
+
     Raises:
         QuotesFileError: naming `source`, the column and the first bad row.
     """
@@ -39,18 +41,15 @@ def convert(frame: pd.DataFrame, source: str) -> pd.DataFrame:
                          for name in COLUMNS if name in frame.columns}, copy=False)
 
 
-def refuse(source: str, column: str, bad: Bools, why: str, values: Any = None) -> None:
-    """Raise if any row is bad, naming the first and what stands there."""
+def refuse(source: str, column: pd.Series, bad: Bools, why: str) -> None:
+    """Raise if any row of a column is bad, naming the first and what stands there."""
     if not bad.any():
         return
-    row = int(np.flatnonzero(bad)[0])
-    value = "" if values is None else f" is {_shown(values, row)}:"
-    raise QuotesFileError(f"{source}: column `{column}`, row {row + 1}{value} {why}")
-
-
-def _shown(values: Any, row: int) -> str:
-    value = values.iloc[row] if isinstance(values, pd.Series) else values[row]
-    return "empty" if pd.isna(value) else repr(str(value))
+    at = int(np.flatnonzero(bad)[0])
+    value = column.iloc[at]
+    shown = "is empty" if pd.isna(value) else f"is {str(value)!r}"
+    raise QuotesFileError(f"{source}: column `{column.name}`, row {int(column.index[at]) + 1} "
+                          f"{shown}: {why}")
 
 
 def _check_names(names: list[str], source: str) -> None:
@@ -70,7 +69,7 @@ def _check_names(names: list[str], source: str) -> None:
 def _times(column: pd.Series, source: str) -> pd.Series:
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         times = column.dt.tz_convert("UTC").astype("datetime64[us, UTC]")
-        refuse(source, "ts", times.isna().to_numpy(), "every row needs its time", column)
+        refuse(source, column, times.isna().to_numpy(), "every row needs its time")
         return times
     if pd.api.types.is_datetime64_dtype(column.dtype):
         raise QuotesFileError(f"{source}: column `ts` has no time zone; it must be in UTC")
@@ -79,9 +78,9 @@ def _times(column: pd.Series, source: str) -> pd.Series:
     naive = ~text.str.contains(OFFSET, regex=True).to_numpy(dtype=bool)
     parsed = pd.to_datetime(text, utc=True, errors="coerce", format="ISO8601")
     bad = parsed.isna().to_numpy()
-    refuse(source, "ts", (codes < 0) | bad[codes], "not an ISO time", column)
-    refuse(source, "ts", naive[codes], "has no time zone; write UTC, such as "
-           "2015-12-24T14:31:00Z", column)
+    refuse(source, column, (codes < 0) | _take(bad, codes), "not an ISO time")
+    refuse(source, column, _take(naive, codes),
+           "no time zone; write UTC, such as 2015-12-24T14:31:00Z")
     return pd.Series(parsed.astype("datetime64[us, UTC]").array[codes], index=column.index)
 
 
@@ -89,8 +88,7 @@ def _symbols(column: pd.Series, source: str) -> pd.Series:
     codes, values = _distinct(column)
     names = [str(value).strip() for value in values]
     empty = np.array([not name or len(name) > 64 for name in names], dtype=bool)
-    refuse(source, "symbol", (codes < 0) | _take(empty, codes),
-           "a symbol has 1 to 64 characters", column)
+    refuse(source, column, (codes < 0) | _take(empty, codes), "a symbol has 1 to 64 characters")
     return _category(codes, names, column)
 
 
@@ -98,8 +96,7 @@ def _expiries(column: pd.Series, source: str) -> pd.Series:
     codes, values = _distinct(column)
     dates = [_as_date(value) for value in values]
     bad = np.array([day is None for day in dates], dtype=bool)
-    refuse(source, "expiry", (codes < 0) | _take(bad, codes),
-           "not a date such as 2015-12-24", column)
+    refuse(source, column, (codes < 0) | _take(bad, codes), "not a date such as 2015-12-24")
     return _category(codes, dates, column)
 
 
@@ -117,15 +114,14 @@ def _as_date(value: object) -> date | None:
 def _strikes(column: pd.Series, source: str) -> pd.Series:
     strikes = _floats(column, source)
     values = strikes.to_numpy()
-    refuse(source, "strike", ~(np.isfinite(values) & (values > 0)),
-           "a strike is a finite number above 0", column)
+    refuse(source, column, ~(np.isfinite(values) & (values > 0)),
+           "a strike is a finite number above 0")
     return strikes
 
 
 def _numbers(column: pd.Series, source: str) -> pd.Series:
     numbers = _floats(column, source)
-    refuse(source, str(column.name), np.isinf(numbers.to_numpy()),
-           "infinite; leave a missing number empty", column)
+    refuse(source, column, np.isinf(numbers.to_numpy()), "leave a missing number empty")
     return numbers
 
 
@@ -134,8 +130,7 @@ def _floats(column: pd.Series, source: str) -> pd.Series:
         return pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan), column.index)
     text = column.astype(object)
     numbers = pd.to_numeric(text, errors="coerce").astype(np.float64)
-    refuse(source, str(column.name), (numbers.isna() & text.notna()).to_numpy(),
-           "not a number", column)
+    refuse(source, column, (numbers.isna() & text.notna()).to_numpy(), "not a number")
     return numbers
 
 
@@ -152,7 +147,7 @@ def _choice(column: pd.Series, source: str, choices: tuple[str, ...], why: str) 
     codes, values = _distinct(column)
     place = {name: at for at, name in enumerate(choices)}
     places = np.array([place.get(str(value), -1) for value in values], dtype=np.int8)
-    refuse(source, str(column.name), (codes < 0) | _take(places < 0, codes), why, column)
+    refuse(source, column, (codes < 0) | _take(places < 0, codes), why)
     coded = pd.Categorical.from_codes(_take(places, codes), list(choices))
     return pd.Series(coded, index=column.index)
 

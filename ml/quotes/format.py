@@ -62,7 +62,7 @@ def write_quotes(frame: pd.DataFrame, path: str | Path) -> None:
         QuotesFileError: if the frame is not in the format or the path can't be written.
     """
     path = Path(path)
-    quotes = order_quotes(frame, str(path))
+    quotes = order_quotes(frame.reset_index(drop=True), str(path))
     partial = path.with_name(f".{path.name}.partial")
     try:
         _write(quotes, partial, csv=path.name.endswith(CSV_SUFFIXES),
@@ -75,6 +75,8 @@ def write_quotes(frame: pd.DataFrame, path: str | Path) -> None:
 
 def order_quotes(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     """The frame in the format's types and order; `source` names it in messages.
+
+    The frame's index must count its rows from 0, or from their place in the file.
 
     Raises:
         QuotesFileError: naming the column and row that is wrong, or the key given twice.
@@ -170,15 +172,19 @@ def _write(quotes: pd.DataFrame, path: Path, csv: bool, zipped: bool) -> None:
         quotes.to_csv(path, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ",
                       compression="gzip" if zipped else None)
         return
-    table = pa.Table.from_pandas(quotes, schema=_schema(quotes), preserve_index=False)
-    pq.write_table(table.replace_schema_metadata(None), path, compression="zstd",
-                   row_group_size=ROW_GROUP)
+    table = pa.table({name: _arrow(quotes[name]) for name in quotes.columns})
+    pq.write_table(table, path, compression="zstd", row_group_size=ROW_GROUP)
 
 
-def _schema(quotes: pd.DataFrame) -> pa.Schema:
-    types = {"ts": pa.timestamp("us", tz="UTC"), "expiry": pa.date32(),
-             **dict.fromkeys(TEXTS, pa.string())}
-    return pa.schema([(name, types.get(name, pa.float64())) for name in quotes.columns])
+def _arrow(column: pd.Series) -> pa.Array:
+    if column.name == "ts":
+        times = column.to_numpy(dtype="datetime64[us]")
+        return pa.array(times).cast(pa.timestamp("us", tz="UTC"))
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        kind = pa.date32() if column.name == "expiry" else pa.string()
+        values = pa.array(list(column.cat.categories), kind)
+        return pa.DictionaryArray.from_arrays(column.cat.codes.to_numpy(), values).cast(kind)
+    return pa.array(column.to_numpy(), from_pandas=True)
 
 
 def _key_arrays(quotes: pd.DataFrame) -> list[NDArray[Any]]:

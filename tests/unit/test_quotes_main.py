@@ -1,0 +1,43 @@
+"""The command line of quotes files."""
+
+from pathlib import Path
+
+import pytest
+
+from ml.quotes.__main__ import main
+from ml.quotes.format import read_quotes, write_quotes
+from tests.unit.quotes_data import quotes_frame
+from tests.unit.test_quotes_snapshot import make_snapshot
+
+
+def test_import_counts_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "q.parquet"
+    assert main(["import", "snapshot", str(make_snapshot(tmp_path)), "-o", str(out)]) == 0
+    assert "2 quotes" in capsys.readouterr().out and len(read_quotes(out)) == 2
+
+
+def test_info_says_what_a_file_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_quotes(quotes_frame(), tmp_path / "q.parquet")
+    assert main(["info", str(tmp_path / "q.parquet")]) == 0
+    said = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert said["symbols"] == "GOOG" and said["rows"] == "6" and said["two-sided"] == "66.7%"
+    assert said["expiries"] == "2, 2015-12-31 to 2016-01-15"
+    assert said["instants"].startswith("2, 2015-12-24T14:31:00+00:00 to")
+
+
+def test_info_of_no_quotes_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_quotes(quotes_frame().iloc[:0], tmp_path / "q.parquet")
+    assert main(["info", str(tmp_path / "q.parquet")]) == 0
+    assert "symbols    none" in capsys.readouterr().out
+
+
+def test_convert_keeps_every_quote(tmp_path: Path) -> None:
+    write_quotes(quotes_frame(), tmp_path / "q.parquet")
+    assert main(["convert", str(tmp_path / "q.parquet"), str(tmp_path / "q.csv")]) == 0
+    assert read_quotes(tmp_path / "q.csv").equals(read_quotes(tmp_path / "q.parquet"))
+
+
+def test_a_mistake_is_one_sentence_and_exit_code_2(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(tmp_path / "none.parquet")]) == 2
+    assert capsys.readouterr().err == f"{tmp_path}/none.parquet: no such file\n"
