@@ -1,0 +1,6 @@
+"""`python -m services.monitor`."""
+
+from services.common.lifecycle import run
+from services.monitor.main import main
+
+run(main)

@@ -1,0 +1,186 @@
+"""What the monitor reads from the tables and writes to them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from ml.types import Floats
+from services.common.database import Database, upsert
+from services.monitor.score import Due, Observed, Past, Score, observed
+
+Column = list[float | None]
+Instant = tuple[date, datetime]
+"""An expiry and a time of it."""
+TABLE = "prediction_scores"
+KEY = ("symbol", "expiry", "made_at", "horizon_s", "model_name")
+ERRORS = ("error_bp", "persistence_bp", "filtered_persistence_bp", "sticky_strike_bp",
+          "coverage", "half_spread_bp")
+COLUMNS = (*KEY, "target_at", "observed_at", "role", "quotes", *ERRORS)
+
+# Each symbol by one step in the index, whatever the number of rows.
+CLOCKS = """
+WITH RECURSIVE known AS (
+    (SELECT symbol FROM option_features ORDER BY symbol LIMIT 1)
+    UNION ALL
+    SELECT (SELECT f.symbol FROM option_features f WHERE f.symbol > k.symbol
+            ORDER BY f.symbol LIMIT 1)
+    FROM known k WHERE k.symbol IS NOT NULL)
+SELECT k.symbol, (SELECT f.ts FROM option_features f WHERE f.symbol = k.symbol
+                  ORDER BY f.ts DESC LIMIT 1)
+FROM known k WHERE k.symbol IS NOT NULL"""
+
+FRONTIER = """
+SELECT made_at FROM predicted_smile
+WHERE symbol = %s AND made_at > %s ORDER BY target_at DESC LIMIT 1"""
+
+DUE = """
+SELECT p.symbol, p.expiry, p.made_at, p.horizon_s, p.model_name, p.target_at, p.role,
+       p.smile, p.lower, p.upper, o.ts
+FROM predicted_smile p
+LEFT JOIN LATERAL (
+    SELECT f.ts FROM option_features f
+    WHERE f.symbol = p.symbol AND f.expiry = p.expiry AND f.reason IS NULL
+      AND f.ts >= p.target_at AND f.ts <= p.target_at + %(tolerance)s
+    ORDER BY f.ts LIMIT 1) o ON true
+WHERE p.symbol = %(symbol)s AND p.made_at > %(since)s
+  AND p.target_at >= %(floor)s AND p.target_at <= %(clock)s
+  AND (o.ts IS NOT NULL OR p.target_at < %(clock)s - %(tolerance)s)
+  AND NOT EXISTS (
+    SELECT FROM prediction_scores s
+    WHERE s.symbol = p.symbol AND s.expiry = p.expiry AND s.made_at = p.made_at
+      AND s.horizon_s = p.horizon_s AND s.model_name = p.model_name
+      AND s.made_at > %(since)s)
+ORDER BY p.target_at LIMIT %(limit)s"""
+
+OBSERVED = """
+SELECT f.expiry, f.ts, f.tau, f.forward, f.atm_vol,
+       f.quote_strike, f.quote_bid_iv, f.quote_mid_iv, f.quote_ask_iv
+FROM unnest(%(expiries)s::date[], %(times)s::timestamptz[]) AS m (expiry, at)
+JOIN option_features f ON f.symbol = %(symbol)s AND f.expiry = m.expiry AND f.ts = m.at
+WHERE f.ts >= %(first)s AND f.ts <= %(last)s"""
+
+PASTS = """
+SELECT m.expiry, m.at, lag.place, f.tau, f.forward, f.grid_vol
+FROM unnest(%(expiries)s::date[], %(times)s::timestamptz[]) AS m (expiry, at)
+CROSS JOIN generate_series(0, %(window)s - 1) AS lag (place)
+CROSS JOIN LATERAL (
+    SELECT f.tau, f.forward, f.grid_vol FROM option_features f
+    WHERE f.symbol = %(symbol)s AND f.expiry = m.expiry AND f.reason IS NULL
+      AND f.ts <= m.at - lag.place * %(step)s
+      AND f.ts > m.at - (lag.place + 0.5) * %(step)s
+      AND f.ts > %(first)s - %(window)s * %(step)s AND f.ts <= %(last)s
+    ORDER BY f.ts DESC LIMIT 1) f"""
+
+RECENT = """
+SELECT model_name, horizon_s, error_bp, filtered_persistence_bp, coverage
+FROM prediction_scores
+WHERE symbol = %s AND made_at > %s AND quotes > 0 ORDER BY target_at DESC LIMIT %s"""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which forecasts of a symbol to look at, by the market's clock."""
+
+    clock: datetime
+    since: datetime
+    """Forecasts made earlier are left."""
+    floor: datetime
+    """Forecasts for an earlier time are known to be scored."""
+    tolerance: timedelta
+    limit: int
+
+
+def clocks(database: Database) -> dict[str, datetime]:
+    """The market's clock of each symbol: the time of its latest features."""
+    return {symbol: at for symbol, at in database.rows(CLOCKS) if at is not None}
+
+
+def frontier(database: Database, symbol: str, since: datetime) -> datetime | None:
+    """A time up to which all forecasts of a symbol are in the table, if there is one."""
+    rows = database.rows(FRONTIER, (symbol, since))
+    return rows[0][0] if rows else None
+
+
+def due(database: Database, symbol: str, within: Range) -> list[Due]:
+    """Forecasts without a score that can have one now, by target time.
+
+    One that nothing was observed for is there once its tolerance has passed.
+    """
+    rows = database.rows(DUE, {
+        "symbol": symbol, "clock": within.clock, "since": within.since, "floor": within.floor,
+        "tolerance": within.tolerance, "limit": within.limit})
+    return [_due(*row) for row in rows]
+
+
+def observations(database: Database, symbol: str,
+                 instants: set[Instant]) -> dict[Instant, Observed]:
+    """What was quoted at each of these instants."""
+    rows = database.rows(OBSERVED, _instants(symbol, instants)) if instants else []
+    return {(expiry, at): observed(tau, forward, atm_vol, *map(_floats, quotes))
+            for expiry, at, tau, forward, atm_vol, *quotes in rows}
+
+
+def pasts(database: Database, symbol: str, instants: set[Instant], step_s: float,
+          window: int) -> dict[Instant, Past]:
+    """The smiles known at each of these instants, of those that have one at the instant."""
+    if not instants:
+        return {}
+    values = {**_instants(symbol, instants), "window": window, "step": timedelta(seconds=step_s)}
+    found: dict[Instant, list[tuple[int, float, float, Floats]]] = {}
+    for expiry, at, place, tau, forward, grid in database.rows(PASTS, values):
+        found.setdefault((expiry, at), []).append((place, tau, forward, _floats(grid)))
+    return {instant: _past(rows, window) for instant, rows in found.items()
+            if min(row[0] for row in rows) == 0}
+
+
+def recent(database: Database, symbol: str, since: datetime,
+           limit: int) -> list[tuple[str, int, float, float, float]]:
+    """Model, horizon, error, filtered persistence's error and coverage, the oldest first."""
+    rows = database.rows(RECENT, (symbol, since, limit))
+    return [(model, horizon, *map(_float, errors)) for model, horizon, *errors in rows[::-1]]
+
+
+def save(database: Database, scored: Sequence[tuple[Due, Score]]) -> None:
+    """Upsert the scores."""
+    with database.transaction() as cursor:
+        upsert(cursor, TABLE, KEY, COLUMNS, [_row(due, score) for due, score in scored])
+
+
+def _due(symbol: str, expiry: date, made_at: datetime, horizon_s: int, model_name: str,
+         target_at: datetime, role: str, smile: Column, lower: Column, upper: Column,
+         observed_at: datetime | None) -> Due:
+    return Due(symbol, expiry, made_at, horizon_s, model_name, target_at, role, _floats(smile),
+               _floats(lower), _floats(upper), observed_at)
+
+
+def _row(due: Due, score: Score) -> tuple[Any, ...]:
+    errors = (getattr(score, name) for name in ERRORS)
+    return (due.symbol, due.expiry, due.made_at, due.horizon_s, due.model_name, due.target_at,
+            due.observed_at, due.role, score.quotes,
+            *(value if math.isfinite(value) else None for value in errors))
+
+
+def _instants(symbol: str, instants: set[Instant]) -> dict[str, Any]:
+    ordered = sorted(instants, key=lambda instant: instant[1])
+    return {"symbol": symbol, "expiries": [expiry for expiry, _ in ordered],
+            "times": [at for _, at in ordered], "first": ordered[0][1], "last": ordered[-1][1]}
+
+
+def _past(rows: list[tuple[int, float, float, Floats]], window: int) -> Past:
+    grids = np.full((window, len(rows[0][3])), np.nan)
+    for place, _, _, grid in rows:
+        grids[window - 1 - place] = grid
+    _, tau, forward, _ = min(rows, key=lambda row: row[0])
+    return Past(grids, tau, forward)
+
+
+def _floats(column: Column) -> Floats:
+    return np.array(column, dtype=np.float64)
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else value
