@@ -7,6 +7,7 @@ of early exercise is small, and both sides carry it, so that parity is used as i
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.types import Floats
 
@@ -67,13 +68,13 @@ def implied_forward(
     return _regress(strike[near], (call_mid - put_mid)[near], weight[near], start, rate, tau)
 
 
-def _near_the_money(strike: Floats, straddle: Floats, centre: float) -> Floats:
+def _near_the_money(strike: Floats, straddle: Floats, centre: float) -> NDArray[np.intp]:
     """Indices of the nearest strikes, within a straddle of the centre but at least three."""
     distance = np.abs(strike - centre)
     nearest = np.argsort(distance, kind="stable")[:MAX_PAIRS]
     within = distance[nearest] <= _HALF_WIDTH_STRADDLES * straddle[nearest[0]]
     within[:3] = True
-    return nearest[within]
+    return np.asarray(nearest[within])
 
 
 def _regress(

@@ -73,7 +73,8 @@ def below_intrinsic(quotes: ChainQuotes, forward: float, discount: float) -> Boo
 
 def too_wide_in_vol(bid_iv: Floats, mid_iv: Floats, ask_iv: Floats, limits: QuoteLimits) -> Bools:
     """Whether the spread in volatility is beyond the limit; an unknown side counts as the mid."""
-    low, high = np.where(np.isnan(bid_iv), mid_iv, bid_iv), np.where(np.isnan(ask_iv), mid_iv, ask_iv)
+    low = np.where(np.isnan(bid_iv), mid_iv, bid_iv)
+    high = np.where(np.isnan(ask_iv), mid_iv, ask_iv)
     return np.asarray(high - low > limits.max_vol_spread * mid_iv)
 
 

@@ -26,17 +26,22 @@ VARIANCE_FLOOR = 1e-4
 """Least total variance of the curve, as a share of the at-the-money one."""
 
 _HELD_SIGMA = 1.0  # width of a held curve in standard deviations: close to a parabola in z
-_GRID_SIGMA = np.geomspace(0.05, 6.0, 9)
-_SIGMA_BOUNDS = (0.02, 12.0)
-_GRID_M = 13
+_GRID_SIGMA = np.geomspace(0.06, 5.0, 7)
+_GRID_M = 11
+_MIN_SIGMA, _MAX_SIGMA = 0.02, 12.0
 _MARGIN = 0.25  # the vertex may lie outside the quoted strikes by this share of their range
+_FARTHEST = 1e3  # standard deviations beyond which a strike is no quote but a mistake
 _STARTS = 3
-_WARM_SLACK = 1.5  # a warm start this much dearer than the grid's best is dropped
+_WARM_ENOUGH = 0.25  # mean squared residual, in the weights' errors, that keeps a warm start
 _ROUNDS = 12
 _DAMPING = np.array([0.03, 1.0, 30.0])
 _RIDGE = 1e-10
-_ENOUGH = 1e-3  # relative gain of a round below which the descent ends
-_EXACT = 1e-15  # mean squared error below which nothing is left to gain
+_ENOUGH = 3e-3  # relative gain of a round below which the descent ends
+_EXACT = 1e-13  # mean squared error below which nothing is left to gain
+
+Curves = Floats
+"""Candidate curves in scaled units, shape (6, c): rows m, σ, a, p, q and the cost."""
+_M, _SIGMA, _A, _P, _Q, _COST = range(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +51,13 @@ class _Problem:
     x: Floats
     v: Floats
     weight: Floats
-    cap: float
-    bounds_m: tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class _Curves:
-    """Candidate curves in scaled units, each array of shape (c,)."""
-
-    m: Floats
-    sigma: Floats
-    a: Floats
-    p: Floats
-    q: Floats
-    cost: Floats
-
-    def take(self, rows: Floats) -> "_Curves":
-        return _Curves(*(getattr(self, name)[rows] for name in _Curves.__slots__))
+    weighted: Floats
+    """Weights and weighted v as columns, shape (n, 2)."""
+    unit: float
+    """Cost · unit is the mean squared residual in the weights' own errors."""
+    scale: float
+    low_m: float
+    high_m: float
 
 
 def total_variance(svi: RawSvi, log_moneyness: Floats) -> Floats:
@@ -96,70 +91,78 @@ def fit(
 ) -> RawSvi | None:
     """The weighted least-squares raw SVI of total variances at ln(K/F); arrays of shape (n,).
 
-    `weight` is the inverse squared error of `variance`, in any unit. `warm`, the fit of an
-    instant before, replaces the search from several starts while it is still close. With fewer
-    than `MIN_FREE_QUOTES` quotes m and σ are held, at `warm`'s or at m = 0 and σ = s.
+    `weight` is the inverse squared error of `variance`. `warm`, the fit of an instant before,
+    replaces the search from several starts while it still leads to a fit within those errors.
+    With fewer than `MIN_FREE_QUOTES` quotes m and σ are held, at `warm`'s or at m = 0 and σ = s.
     Within Lee's bounds and positive; butterfly arbitrage is to be checked by `durrleman`.
-    None where there are fewer than 3 quotes or no finite curve.
+    None where there are fewer than 3 quotes, values that are not finite, or no finite curve.
     """
-    if len(variance) < MIN_QUOTES:
-        return None
-    scale = float(np.sqrt(variance[np.argmin(np.abs(log_moneyness))]))
     with np.errstate(all="ignore"):
-        problem = _scaled(log_moneyness, variance, weight, scale)
+        problem = _scaled(log_moneyness, variance, weight)
+        if problem is None:
+            return None
+        start = None if warm is None else _warm_start(problem, warm)
         held = len(variance) < MIN_FREE_QUOTES
-        curves = _held(problem, warm, scale) if held else _search(problem, warm, scale)
-        best = curves.take(np.array([np.argmin(curves.cost)]))
-    return _unscaled(best, scale)
+        curves = _held(problem, start) if held else _search(problem, start)
+        return _unscaled(curves[:, np.argmin(curves[_COST])], problem.scale)
 
 
-def _scaled(k: Floats, w: Floats, weight: Floats, scale: float) -> _Problem:
-    x = k / scale
-    margin = _MARGIN * (x.max() - x.min())
-    bounds = (float(x.min() - margin), float(x.max() + margin))
-    return _Problem(x, w / scale**2, weight / weight.sum(), 1.0 / scale, bounds)
+def _scaled(k: Floats, w: Floats, weight: Floats) -> _Problem | None:
+    if len(w) < MIN_QUOTES or not (w > 0).all() or not (weight > 0).all():
+        return None
+    scale = float(np.sqrt(w[np.argmin(np.abs(k))]))
+    x, v, total = k / scale, w / scale**2, float(weight.sum())
+    share = weight / total
+    low, high = float(x.min()), float(x.max())
+    if not np.isfinite([low, high, v.sum(), share.sum()]).all() or high - low > _FARTHEST:
+        return None
+    margin = _MARGIN * (high - low)
+    unit = total * scale**4 / len(w)
+    columns = np.stack([share, share * v], axis=1)
+    return _Problem(x, v, share, columns, unit, scale, low - margin, high + margin)
 
 
-def _unscaled(curve: _Curves, scale: float) -> RawSvi | None:
-    m, sigma, a, p, q = (
-        float(getattr(curve, name)[0]) for name in ("m", "sigma", "a", "p", "q")
-    )
+def _unscaled(curve: Floats, scale: float) -> RawSvi | None:
+    m, sigma, a, p, q, _ = (float(value) for value in curve)
     wings = p + q
     rho = (p - q) / wings if wings > 0 else 0.0
     values = (a * scale**2, wings / sigma * scale, rho, m * scale, sigma * scale)
     return RawSvi(*values) if np.isfinite(values).all() else None
 
 
-def _held(problem: _Problem, warm: RawSvi | None, scale: float) -> _Curves:
-    if warm is None:
-        return _solve(problem, np.array([0.0]), np.array([_HELD_SIGMA]))
-    return _solve(problem, *_warm_start(problem, warm, scale))
+def _warm_start(problem: _Problem, warm: RawSvi) -> Curves:
+    m, sigma = np.array([warm.m]) / problem.scale, np.array([warm.sigma]) / problem.scale
+    return _solve(problem, *_bounded(problem, m, sigma))
 
 
-def _warm_start(problem: _Problem, warm: RawSvi, scale: float) -> tuple[Floats, Floats]:
-    m = np.clip(np.array([warm.m / scale]), *problem.bounds_m)
-    return m, np.clip(np.array([warm.sigma / scale]), *_SIGMA_BOUNDS)
+def _held(problem: _Problem, start: Curves | None) -> Curves:
+    return _solve(problem, np.zeros(1), np.full(1, _HELD_SIGMA)) if start is None else start
 
 
-def _search(problem: _Problem, warm: RawSvi | None, scale: float) -> _Curves:
-    m, sigma = np.meshgrid(np.linspace(*problem.bounds_m, _GRID_M), _GRID_SIGMA)
+def _search(problem: _Problem, start: Curves | None) -> Curves:
+    if start is not None:
+        start = _descend(problem, start)
+        if start[_COST, 0] * problem.unit <= _WARM_ENOUGH:
+            return start
+    m, sigma = np.meshgrid(np.linspace(problem.low_m, problem.high_m, _GRID_M), _GRID_SIGMA)
     coarse = _solve(problem, m.ravel(), sigma.ravel())
-    if warm is not None:
-        start = _solve(problem, *_warm_start(problem, warm, scale))
-        if start.cost[0] <= _WARM_SLACK * coarse.cost.min():
-            return _descend(problem, start)
-    return _descend(problem, coarse.take(np.argsort(coarse.cost)[:_STARTS]))
+    found = _descend(problem, coarse[:, np.argsort(coarse[_COST])[:_STARTS]])
+    return found if start is None else np.concatenate([found, start], axis=1)
 
 
-def _solve(problem: _Problem, m: Floats, sigma: Floats) -> _Curves:
+def _bounded(problem: _Problem, m: Floats, sigma: Floats) -> tuple[Floats, Floats]:
+    m = np.minimum(np.maximum(m, problem.low_m), problem.high_m)
+    return m, np.minimum(np.maximum(sigma, _MIN_SIGMA), _MAX_SIGMA)
+
+
+def _solve(problem: _Problem, m: Floats, sigma: Floats) -> Curves:
     """The best a, p, q for each candidate (m, σ) of shape (c,)."""
-    weight, v = problem.weight, problem.v
     right, left = _wings(problem.x, m, sigma)
-    sums = np.stack([weight, weight * v], axis=1)
-    (r, rv), (f, fv) = (right @ sums).T, (left @ sums).T
-    rr, ff = right**2 @ weight, left**2 @ weight
-    mean, square = float(weight @ v), float(weight @ v**2)
-    upper = problem.cap * sigma
+    (r, rv), (f, fv) = (right @ problem.weighted).T, (left @ problem.weighted).T
+    rr, ff = (right * right) @ problem.weight, (left * left) @ problem.weight
+    mean = float(problem.weighted[:, 1].sum())
+    square = float(problem.weighted[:, 1] @ problem.v)
+    upper = sigma / problem.scale
     # right · left = 1 everywhere, so that their mixed sum is 1.
     hessian = (rr - r * r + _RIDGE, 1.0 - r * f, ff - f * f + _RIDGE)
     p, q, gain = minimum_on_box(*hessian, rv - r * mean, fv - f * mean, upper)
@@ -167,72 +170,68 @@ def _solve(problem: _Problem, m: Floats, sigma: Floats) -> _Curves:
     low = a + 2 * np.sqrt(p * q) < VARIANCE_FLOOR
     if low.any():
         # The curve would reach below zero: hold a at the floor instead, which is sufficient.
-        floor = VARIANCE_FLOOR
-        inner = minimum_on_box(rr, np.ones_like(rr), ff, rv - floor * r, fv - floor * f, upper)
-        p, q = np.where(low, inner[0], p), np.where(low, inner[1], q)
-        a = np.where(low, floor, a)
-        cost = np.where(low, square - 2 * floor * mean + floor**2 + inner[2], cost)
-    return _Curves(m, sigma, a, p, q, np.where(np.isfinite(cost), np.maximum(cost, 0.0), np.inf))
+        held, ones = VARIANCE_FLOOR, np.ones_like(rr)
+        p_held, q_held, gain = minimum_on_box(rr, ones, ff, rv - held * r, fv - held * f, upper)
+        p, q, a = np.where(low, p_held, p), np.where(low, q_held, q), np.where(low, held, a)
+        cost = np.where(low, square - 2 * held * mean + held**2 + gain, cost)
+    cost = np.where(np.isfinite(cost), np.maximum(cost, 0.0), np.inf)
+    return np.array([m, sigma, a, p, q, cost])
 
 
 def _wings(x: Floats, m: Floats, sigma: Floats) -> tuple[Floats, Floats]:
-    """√(y² + 1) ± y, each of shape (c, n), without cancellation."""
+    """√(y² + 1) + y and √(y² + 1) − y = 1 / (√(y² + 1) + y), each of shape (c, n)."""
     y = (x - m[:, None]) / sigma[:, None]
     steep = np.sqrt(y * y + 1) + np.abs(y)
     flat = 1 / steep
-    return np.where(y > 0, steep, flat), np.where(y > 0, flat, steep)
+    rising = y > 0
+    return np.where(rising, steep, flat), np.where(rising, flat, steep)
 
 
-def _descend(problem: _Problem, curves: _Curves) -> _Curves:
+def _descend(problem: _Problem, curves: Curves) -> Curves:
     """Levenberg–Marquardt from each curve; a, p and q are solved anew at each trial."""
-    damping = np.full(len(curves.cost), 0.1)
+    damping = np.full(curves.shape[1], 0.1)
     for _ in range(_ROUNDS):
-        before = curves.cost
+        before = curves[_COST]
         curves, damping = _round(problem, curves, damping)
-        gain = before - curves.cost
-        best = np.argmin(curves.cost)
-        if curves.cost[best] < _EXACT or (gain <= _ENOUGH * before).all():
+        gain = before - curves[_COST]
+        if curves[_COST].min() < _EXACT or (gain <= _ENOUGH * before).all():
             break
     return curves
 
 
-def _round(problem: _Problem, curves: _Curves, damping: Floats) -> tuple[_Curves, Floats]:
-    starts, trials = len(curves.cost), len(_DAMPING)
+def _round(problem: _Problem, curves: Curves, damping: Floats) -> tuple[Curves, Floats]:
+    starts, trials = len(damping), len(_DAMPING)
     tried = damping[:, None] * _DAMPING
     step = _steps(problem, curves, tried)
-    m = np.clip(curves.m[:, None] + step[..., 0], *problem.bounds_m)
-    stretch = np.exp(np.clip(step[..., 1], -2.0, 2.0))
-    sigma = np.clip(curves.sigma[:, None] * stretch, *_SIGMA_BOUNDS)
-    trial = _solve(problem, m.ravel(), sigma.ravel())
-    choice = np.argmin(trial.cost.reshape(starts, trials), axis=1)
-    found = trial.take(np.arange(starts) * trials + choice)
-    better = found.cost < curves.cost
-    kept = _Curves(*(
-        np.where(better, getattr(found, name), getattr(curves, name))
-        for name in _Curves.__slots__
-    ))
-    damping = np.where(better, tried[np.arange(starts), choice], damping * _DAMPING[-1])
-    return kept, np.clip(damping, 1e-9, 1e9)
+    stretch = np.exp(np.minimum(np.maximum(step[..., 1], -2.0), 2.0))
+    m, sigma = curves[_M, :, None] + step[..., 0], curves[_SIGMA, :, None] * stretch
+    trial = _solve(problem, *_bounded(problem, m.ravel(), sigma.ravel()))
+    choice = np.argmin(trial[_COST].reshape(starts, trials), axis=1)
+    found = trial[:, np.arange(starts) * trials + choice]
+    better = found[_COST] < curves[_COST]
+    chosen = np.where(better, damping * _DAMPING[choice], damping * _DAMPING[-1])
+    return np.where(better, found, curves), np.minimum(np.maximum(chosen, 1e-9), 1e9)
 
 
-def _steps(problem: _Problem, curves: _Curves, damping: Floats) -> Floats:
+def _steps(problem: _Problem, curves: Curves, damping: Floats) -> Floats:
     """Steps in (m, log σ) of shape (starts, trials, 2), the linear parameters projected out."""
-    right, left = _wings(problem.x, curves.m, curves.sigma)
-    p, q, sigma = curves.p[:, None], curves.q[:, None], curves.sigma[:, None]
-    root, y = (right + left) / 2, (right - left) / 2
-    residual = problem.v - curves.a[:, None] - p * right - q * left
-    slope = (p * right - q * left) / root  # dv/dy
-    jacobian = np.stack([np.ones_like(y), right, left, -slope / sigma, -slope * y], axis=1)
+    _, sigma, a, p, q, _ = curves[:, :, None]
+    right, left = _wings(problem.x, curves[_M], curves[_SIGMA])
+    rising, falling = p * right, q * left
+    slope = 2 * (rising - falling) / (right + left)  # dv/dy
+    y = (right - left) / 2
+    jacobian = np.empty((len(damping), 5, len(problem.x)))
+    jacobian[:, 0], jacobian[:, 1], jacobian[:, 2] = 1.0, right, left
+    jacobian[:, 3], jacobian[:, 4] = -slope / sigma, -slope * y
     weighted = jacobian * problem.weight
     normal = weighted @ jacobian.transpose(0, 2, 1)
-    gradient = (weighted @ residual[:, :, None])[..., 0]
-    diagonal = np.einsum("sii->si", normal)
-    limit = problem.cap * curves.sigma
-    at_bound = (np.stack([curves.p, curves.q]) <= 0) | (np.stack([curves.p, curves.q]) >= limit)
-    diagonal[:, 1:3] += np.where(at_bound, 1e12, 0.0).T + 1e-12
-    extra = np.zeros((*damping.shape, 5, 5))
-    extra[..., 3, 3] = damping * diagonal[:, None, 3] + 1e-12
-    extra[..., 4, 4] = damping * diagonal[:, None, 4] + 1e-12
-    system = np.nan_to_num(normal[:, None] + extra, posinf=0.0, neginf=0.0)
-    target = np.nan_to_num(gradient)[:, None, :, None]
-    return np.linalg.solve(system, np.broadcast_to(target, (*damping.shape, 5, 1)))[..., 3:, 0]
+    gradient = weighted @ (problem.v - a - rising - falling)[:, :, None]
+    wings = curves[_P : _Q + 1]
+    at_bound = (wings <= 0) | (wings >= curves[_SIGMA] / problem.scale)
+    system = np.repeat(normal[:, None], damping.shape[1], axis=1)
+    diagonal = np.einsum("stii->sti", system)
+    diagonal[..., 1:3] += np.where(at_bound, 1e12, 1e-12).T[:, None]
+    diagonal[..., 3:] *= 1 + damping[..., None]
+    diagonal += 1e-12
+    target = np.repeat(gradient[:, None], damping.shape[1], axis=1)
+    return np.linalg.solve(system, target)[..., 3:, 0]

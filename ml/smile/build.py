@@ -1,0 +1,207 @@
+"""From one expiry's quotes at one instant to its smile."""
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.calendar import year_fraction
+from ml.pricing import black
+from ml.pricing.forward import ForwardFit, implied_forward
+from ml.pricing.implied import implied_vol
+from ml.smile import filter as quality
+from ml.smile import svi
+from ml.smile.filter import ACCEPTED, Codes, QuoteLimits
+from ml.smile.grid import GRID_SIZE, GRID_Z
+from ml.types import Bools, ChainQuotes, Floats, QuotePoints, RawSvi, SmileSnapshot
+
+MIN_QUOTES = 5
+"""Out-of-the-money quotes that a smile needs."""
+MIN_PAIRS = 2
+"""Strikes quoted on both sides that a forward needs."""
+
+EXPIRED: Final = "expired"
+TOO_FEW_PAIRS: Final = "too few strikes with both call and put"
+TOO_FEW_QUOTES: Final = "too few quotes"
+ONE_WING: Final = "quotes on one side of the forward only"
+NO_FIT: Final = "no stable fit"
+
+_NAN = float("nan")
+_LIMITS = QuoteLimits()
+_NO_FORWARD = ForwardFit(_NAN, _NAN, _NAN, 0)
+_OUTLIER_SPREADS = 4.0  # an outlier is off the curve by so many half-spreads,
+_OUTLIER_SCALES = 8.0  # by so many times what the median quote is off,
+_OUTLIER_VOL = 0.002  # and by at least this volatility
+_SPREAD_FLOOR = 0.5  # of the median half-spread: no quote is trusted more than that
+_CHECK_Z = np.linspace(GRID_Z[0], GRID_Z[-1], 65)
+_TOLERANCE = 1e-9
+
+
+def _no_points() -> QuotePoints:
+    return QuotePoints(*(np.empty(0) for _ in QuotePoints.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A smile in the making; `reason` says where the making ended."""
+
+    quotes: ChainQuotes
+    tau: float
+    codes: Codes
+    forward: ForwardFit = _NO_FORWARD
+    points: QuotePoints = field(default_factory=_no_points)
+    rows: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+    """Where the points stand in the quotes."""
+    curve: RawSvi | None = None
+    reason: str | None = None
+
+
+def build_smile(
+    quotes: ChainQuotes, warm: RawSvi | None = None, limits: QuoteLimits = _LIMITS
+) -> SmileSnapshot:
+    """The smile of one expiry at one instant: filter, forward, volatilities, SVI, grid.
+
+    `warm` is the same expiry's fit of an instant before, if there is one. Never raises on bad
+    quotes: the snapshot's `reason` says why there is no smile, and what was found until then
+    (counts, forward, points) stays in it. On the grid the SVI curve is also read beyond the
+    quoted strikes, where Lee's bounds keep it sane; `grid_observed` tells the two apart.
+    """
+    tau = year_fraction(quotes.at, quotes.expiry, quotes.settlement)
+    with np.errstate(all="ignore"):
+        draft = _Draft(quotes, tau, quality.screen(quotes, limits))
+        draft = replace(draft, reason=None if tau > 0 else EXPIRED)
+        if draft.reason is None:
+            draft = _with_forward(draft)
+        if draft.reason is None:
+            draft = _with_points(draft, limits)
+        if draft.reason is None:
+            draft = _with_curve(draft, warm)
+        if draft.reason is None:
+            draft = _without_outliers(draft)
+        return _snapshot(draft)
+
+
+def _with_forward(draft: _Draft) -> _Draft:
+    quotes = draft.quotes
+    calls = np.flatnonzero((draft.codes == ACCEPTED) & quotes.is_call)
+    puts = np.flatnonzero((draft.codes == ACCEPTED) & ~quotes.is_call)
+    strike, call, put = np.intersect1d(
+        quotes.strike[calls], quotes.strike[puts], return_indices=True
+    )
+    calls, puts = calls[call], puts[put]
+    mid, half = (quotes.bid + quotes.ask) / 2, (quotes.ask - quotes.bid) / 2
+    # A mid is as uncertain as a uniform variable within its spread.
+    weight = 3.0 / (half[calls] ** 2 + half[puts] ** 2)
+    fit = implied_forward(strike, mid[calls], mid[puts], weight, quotes.underlying, draft.tau)
+    if fit is None or fit.pairs < MIN_PAIRS or not np.isfinite(fit.error):
+        return replace(draft, reason=TOO_FEW_PAIRS)
+    cheap = quality.below_intrinsic(quotes, fit.forward, fit.discount)
+    codes = quality.mark(draft.codes, cheap, "below_intrinsic")
+    return replace(draft, forward=fit, codes=codes)
+
+
+def _with_points(draft: _Draft, limits: QuoteLimits) -> _Draft:
+    """Implied volatilities of the accepted out-of-the-money quotes, by ascending strike."""
+    quotes, forward = draft.quotes, draft.forward
+    out_of_money = quotes.is_call == (quotes.strike >= forward.forward)
+    rows = np.flatnonzero((draft.codes == ACCEPTED) & out_of_money)
+    rows = rows[np.argsort(quotes.strike[rows], kind="stable")]
+    strike, bid, ask = quotes.strike[rows], quotes.bid[rows], quotes.ask[rows]
+    bid_iv, mid_iv, ask_iv = implied_vol(
+        np.stack([bid, (bid + ask) / 2, ask]),
+        forward.forward, strike, draft.tau, quotes.is_call[rows], forward.discount,
+    )
+    moneyness = np.log(strike / forward.forward)
+    found = replace(
+        draft, rows=rows, points=QuotePoints(strike, moneyness, bid_iv, mid_iv, ask_iv)
+    )
+    found = _reject(found, np.isnan(mid_iv), "no_vol")
+    points = found.points
+    wide = quality.too_wide_in_vol(points.bid_iv, points.mid_iv, points.ask_iv, limits)
+    found = _reject(found, wide, "too_wide")
+    return replace(found, reason=_shortage(found.points))
+
+
+def _with_curve(draft: _Draft, warm: RawSvi | None) -> _Draft:
+    points, tau = draft.points, draft.tau
+    error = _half_spread(draft)
+    error = np.maximum(error, _SPREAD_FLOOR * np.median(error))
+    weight = 1.0 / (2 * points.mid_iv * tau * error) ** 2  # dw = 2 σ τ dσ
+    curve = svi.fit(points.log_moneyness, points.mid_iv**2 * tau, weight, warm)
+    return replace(draft, curve=curve, reason=None if curve else NO_FIT)
+
+
+def _without_outliers(draft: _Draft) -> _Draft:
+    """Fitted again without the quotes that are far off, where there are any."""
+    off = np.abs(_residual(draft))
+    far = off > np.maximum(_OUTLIER_SPREADS * _half_spread(draft), _OUTLIER_VOL)
+    far &= off > _OUTLIER_SCALES * np.median(off)
+    if not far.any():
+        return draft
+    kept = _reject(draft, far, "outlier")
+    reason = _shortage(kept.points)
+    return replace(kept, curve=None, reason=reason) if reason else _with_curve(kept, draft.curve)
+
+
+def _reject(draft: _Draft, where: Bools, reason: str) -> _Draft:
+    """The draft without the points at `where`, which count as rejected."""
+    if not where.any():
+        return draft
+    codes = draft.codes.copy()
+    codes[draft.rows[where]] = reason
+    points = QuotePoints(*(getattr(draft.points, name)[~where] for name in QuotePoints.__slots__))
+    return replace(draft, codes=codes, rows=draft.rows[~where], points=points)
+
+
+def _shortage(points: QuotePoints) -> str | None:
+    if len(points.strike) < MIN_QUOTES:
+        return TOO_FEW_QUOTES
+    both = points.log_moneyness[0] < 0 <= points.log_moneyness[-1]
+    return None if both else ONE_WING
+
+
+def _half_spread(draft: _Draft) -> Floats:
+    """Half the bid-ask spread of the points, in volatility: from price and vega."""
+    quotes, points, fit = draft.quotes, draft.points, draft.forward
+    half = (quotes.ask[draft.rows] - quotes.bid[draft.rows]) / 2
+    vega = black.vega(fit.forward, points.strike, draft.tau, points.mid_iv, fit.discount)
+    return np.asarray(np.minimum(half / vega, points.mid_iv))
+
+
+def _residual(draft: _Draft) -> Floats:
+    assert draft.curve is not None
+    variance = svi.total_variance(draft.curve, draft.points.log_moneyness)
+    return np.asarray(np.sqrt(variance / draft.tau) - draft.points.mid_iv)
+
+
+def _snapshot(draft: _Draft) -> SmileSnapshot:
+    quotes, fit, tau = draft.quotes, draft.forward, draft.tau
+    atm_vol, grid_vol = _NAN, np.full(GRID_SIZE, _NAN)
+    observed = np.zeros(GRID_SIZE, dtype=bool)
+    fit_error, butterfly_ok = _NAN, False
+    if draft.curve is not None:
+        atm_vol, grid_vol, observed = _on_grid(draft.curve, tau, draft.points.log_moneyness)
+        fit_error = float(np.sqrt(np.mean(_residual(draft) ** 2)))
+        check = svi.durrleman(draft.curve, _CHECK_Z * atm_vol * np.sqrt(tau))
+        butterfly_ok = bool((check >= -_TOLERANCE).all())
+    ages = quotes.quote_age_s[draft.rows]
+    ages = ages[np.isfinite(ages)]
+    return SmileSnapshot(
+        symbol=quotes.symbol, expiry=quotes.expiry, at=quotes.at, tau=tau,
+        underlying=quotes.underlying, forward=fit.forward, forward_error=fit.error,
+        discount=fit.discount,
+        borrow=float(np.log(quotes.underlying / (fit.discount * fit.forward)) / tau),
+        atm_vol=atm_vol, svi=draft.curve, fit_error=fit_error, butterfly_ok=butterfly_ok,
+        grid_vol=grid_vol, grid_observed=observed, quotes=draft.points,
+        quotes_total=len(quotes.strike), rejects=quality.count(draft.codes),
+        quote_age_s=float(np.median(ages)) if len(ages) else _NAN, reason=draft.reason,
+    )
+
+
+def _on_grid(curve: RawSvi, tau: float, quoted: Floats) -> tuple[float, Floats, Bools]:
+    """At-the-money volatility, volatilities on the grid, and which lie within the quotes."""
+    atm_vol = float(np.sqrt(svi.total_variance(curve, np.zeros(1))[0] / tau))
+    moneyness = GRID_Z * atm_vol * np.sqrt(tau)
+    grid_vol = np.sqrt(svi.total_variance(curve, moneyness) / tau)
+    return atm_vol, grid_vol, (moneyness >= quoted[0]) & (moneyness <= quoted[-1])
