@@ -173,4 +173,4 @@ def _filled(column: Floats) -> Floats:
 
 def _median(values: Floats) -> float:
     known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else float("nan")
+    return float(np.sort(known)[len(known) // 2]) if len(known) else float("nan")

@@ -20,7 +20,7 @@ MIN_RATE, MAX_RATE = -0.02, 0.12
 
 MAX_PAIRS = 16
 _HALF_WIDTH_STRADDLES = 1.0  # about 0.8 standard deviations of the underlying at expiry
-_ITERATIONS = 4
+_ITERATIONS = 3
 _HUBER = 2.0  # residuals beyond this many deviations count linearly
 _PRIOR_PAIRS = 2.0  # pairs' worth of belief that mids err as the given weights say
 
@@ -90,7 +90,7 @@ def _regress(
         total = weight * robust
         intercept = float(((spread - slope * x) * total).sum() / total.sum())
         deviations = np.abs(spread - intercept - slope * x) * np.sqrt(weight)
-        scale = max(1.4826 * float(np.median(deviations)), 1e-9)
+        scale = max(1.4826 * float(np.sort(deviations)[len(deviations) // 2]), 1e-9)
         robust = np.minimum(1.0, _HUBER * scale / np.maximum(deviations, 1e-12))
     squares = float((robust * deviations**2).sum())
     inflation = (_PRIOR_PAIRS + squares) / (_PRIOR_PAIRS + len(strike))

@@ -34,6 +34,7 @@ _FARTHEST = 1e3  # standard deviations beyond which a strike is no quote but a m
 _STARTS = 3
 _WARM_ENOUGH = 0.25  # mean squared residual, in the weights' errors, that keeps a warm start
 _ROUNDS = 12
+_RACE = 3  # rounds after which only the best start goes on
 _DAMPING = np.array([0.03, 1.0, 30.0])
 _RIDGE = 1e-10
 _ENOUGH = 3e-3  # relative gain of a round below which the descent ends
@@ -190,7 +191,10 @@ def _wings(x: Floats, m: Floats, sigma: Floats) -> tuple[Floats, Floats]:
 def _descend(problem: _Problem, curves: Curves) -> Curves:
     """Levenberg–Marquardt from each curve; a, p and q are solved anew at each trial."""
     damping = np.full(curves.shape[1], 0.1)
-    for _ in range(_ROUNDS):
+    for done in range(_ROUNDS):
+        if done == _RACE:
+            best = np.argmin(curves[_COST], keepdims=True)
+            curves, damping = curves[:, best], damping[best]
         before = curves[_COST]
         curves, damping = _round(problem, curves, damping)
         gain = before - curves[_COST]
