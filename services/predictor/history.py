@@ -8,7 +8,7 @@ is remembered before a row never depends on when the service started.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import numpy as np
@@ -45,8 +45,8 @@ class History:
     """Samples of one (symbol, expiry), oldest first."""
 
     span_s: float
-    samples: deque[Sample] = field(default_factory=deque)
-    last_at: datetime | None = None
+    samples: deque[Sample]
+    last_at: datetime
     """The newest row's instant, whether or not it had a smile."""
 
     def add(self, at: datetime, sample: Sample | None) -> None:
@@ -140,14 +140,14 @@ class Histories:
 
     @staticmethod
     def _follows(history: History | None, at: datetime, limit_s: float, span_s: float) -> bool:
-        if history is None or history.last_at is None or history.span_s != span_s:
+        if history is None or history.span_s != span_s:
             return False
         return 0.0 < (at - history.last_at).total_seconds() <= limit_s
 
     def _forget(self) -> None:
         """Of too many keys, drop those whose last row is oldest."""
         if len(self._by_key) > self._limit:
-            by_age = sorted(self._by_key, key=lambda key: str(self._by_key[key].last_at))
+            by_age = sorted(self._by_key, key=lambda key: self._by_key[key].last_at)
             for key in by_age[:len(self._by_key) - self._limit]:
                 del self._by_key[key]
 
