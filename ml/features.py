@@ -71,6 +71,7 @@ def instant_features(snapshot: SmileSnapshot) -> Floats:
     angle = np.pi * session_fraction(snapshot.at)
     rejected = sum(snapshot.rejects.values())
     with np.errstate(all="ignore"):
+        deviation = snapshot.atm_vol * np.sqrt(snapshot.tau)
         values = np.array([
             np.log(snapshot.tau),
             snapshot.atm_vol,
@@ -82,8 +83,8 @@ def instant_features(snapshot: SmileSnapshot) -> Floats:
             1 - rejected / np.float64(snapshot.quotes_total),
             np.sin(angle),
             np.cos(angle),
-            np.log(snapshot.forward / snapshot.underlying),
-            snapshot.forward_error / (snapshot.forward * snapshot.atm_vol * np.sqrt(snapshot.tau)),
+            np.log(snapshot.forward) - np.log(snapshot.underlying),
+            snapshot.forward_error / np.float64(snapshot.forward * deviation),
         ])
     return np.where(np.isfinite(values), values, np.nan)
 

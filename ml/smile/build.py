@@ -25,7 +25,13 @@ EXPIRED: Final = "expired"
 TOO_FEW_PAIRS: Final = "too few strikes with both call and put"
 TOO_FEW_QUOTES: Final = "too few quotes"
 ONE_WING: Final = "quotes on one side of the forward only"
+VAGUE_FORWARD: Final = "forward too uncertain"
 NO_FIT: Final = "no stable fit"
+
+MAX_FORWARD_ERROR = 0.25
+"""Standard error of the forward beyond which z means nothing, in F σ_ATM √τ."""
+MAX_FIT_ERROR = 0.15
+"""Fit error beyond which the quotes are no smile, as a share of σ_ATM; real ones stay below 0.07."""
 
 _NAN = float("nan")
 _LIMITS = QuoteLimits()
@@ -79,6 +85,8 @@ def build_smile(
             draft = _with_curve(draft, warm)
         if draft.reason is None:
             draft = _without_outliers(draft)
+        if draft.reason is None:
+            draft = _checked(draft)
         return _snapshot(draft)
 
 
@@ -144,6 +152,18 @@ def _without_outliers(draft: _Draft) -> _Draft:
     return replace(kept, curve=None, reason=reason) if reason else _with_curve(kept, draft.curve)
 
 
+def _checked(draft: _Draft) -> _Draft:
+    """The draft, or the reason why its curve is not to be believed."""
+    assert draft.curve is not None
+    deviation = float(np.sqrt(svi.total_variance(draft.curve, np.zeros(1))[0]))
+    if not draft.forward.error <= MAX_FORWARD_ERROR * draft.forward.forward * deviation:
+        return replace(draft, curve=None, reason=VAGUE_FORWARD)
+    misfit = float(np.sqrt(np.mean(_residual(draft) ** 2) * draft.tau))
+    if not misfit <= MAX_FIT_ERROR * deviation:
+        return replace(draft, curve=None, reason=NO_FIT)
+    return draft
+
+
 def _reject(draft: _Draft, where: Bools, reason: str) -> _Draft:
     """The draft without the points at `where`, which count as rejected."""
     if not where.any():
@@ -190,13 +210,18 @@ def _snapshot(draft: _Draft) -> SmileSnapshot:
     return SmileSnapshot(
         symbol=quotes.symbol, expiry=quotes.expiry, at=quotes.at, tau=tau,
         underlying=quotes.underlying, forward=fit.forward, forward_error=fit.error,
-        discount=fit.discount,
-        borrow=float(np.log(quotes.underlying / (fit.discount * fit.forward)) / tau),
+        discount=fit.discount, borrow=_borrow(quotes.underlying, fit, tau),
         atm_vol=atm_vol, svi=draft.curve, fit_error=fit_error, butterfly_ok=butterfly_ok,
         grid_vol=grid_vol, grid_observed=observed, quotes=draft.points,
         quotes_total=len(quotes.strike), rejects=quality.count(draft.codes),
         quote_age_s=_middle(ages), reason=draft.reason,
     )
+
+
+def _borrow(underlying: float, fit: ForwardFit, tau: float) -> float:
+    """q in F = S exp((r − q) τ) with D = exp(−r τ), that is ln(S / (D F)) / τ."""
+    value = float((np.log(underlying) - np.log(fit.discount * fit.forward)) / tau)
+    return value if np.isfinite(value) else _NAN
 
 
 def _middle(values: Floats) -> float:
