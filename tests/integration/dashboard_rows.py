@@ -1,0 +1,143 @@
+"""Plausible rows for the dashboard: a moving smile, its forecasts and their scores.
+
+    python -m tests.integration.dashboard_rows URL [MINUTES]   # then a new instant every 2 s
+"""
+
+import json
+import sys
+import time
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import psycopg2
+from psycopg2.extras import execute_values
+
+from ml.smile.grid import GRID_Z
+from services.common.messages import FeatureRow, Forecast
+
+SYMBOL = "SPY"
+HORIZONS_S = (60, 300, 900, 1800)
+EXPIRY_DAYS = (1, 3, 7, 14, 30, 60)
+SPOT = 671.4
+
+
+def expiries(day: date) -> list[date]:
+    return [day + timedelta(days=days) for days in EXPIRY_DAYS]
+
+
+def smile(at: datetime, tau: float) -> np.ndarray:
+    """A skewed smile on the grid, whose level and slope swing over minutes."""
+    seconds = at.timestamp()
+    noise = np.random.default_rng(int(seconds))
+    level = 0.152 + 0.02 * np.sqrt(tau) + 0.004 * np.sin(seconds / 900) \
+        + 0.0016 * np.sin(seconds / 130) + 0.0002 * noise.normal()
+    slope = 0.13 + 0.006 * np.sin(seconds / 700)
+    return level * (1 - slope * GRID_Z + 0.055 * GRID_Z ** 2)
+
+
+def feature_row(at: datetime, expiry: date, source: str) -> FeatureRow:
+    instant = datetime(expiry.year, expiry.month, expiry.day, 21, tzinfo=UTC)
+    tau = max((instant - at).total_seconds(), 60.0) / (365 * 86400)
+    grid = smile(at, tau)
+    underlying = SPOT * (1 + 0.002 * np.sin(at.timestamp() / 1100))
+    forward = underlying * np.exp(0.03 * tau)
+    width = grid[10] * np.sqrt(tau)
+    strikes = np.arange(round(forward * np.exp(-2.7 * width)),
+                        round(forward * np.exp(1.6 * width)) + 1, dtype=float)
+    strikes = strikes[::max(1, len(strikes) // 40)]
+    z = np.log(strikes / forward) / width
+    mid = np.interp(z, GRID_Z, grid) \
+        + np.random.default_rng(int(at.timestamp())).normal(0, 3e-4, len(z))
+    half = 0.0007 * (1 + 0.6 * z ** 2)
+    return FeatureRow(
+        symbol=SYMBOL, expiry=expiry, ts=at, source=source, tau=tau, underlying=underlying,
+        forward=forward, forward_error=0.01, discount=0.999, borrow=0.0, atm_vol=grid[10],
+        svi_a=None, svi_b=None, svi_rho=None, svi_m=None, svi_sigma=None, fit_error=0.00042,
+        butterfly_ok=True, quotes_total=2 * len(z) + 12, quotes_used=len(z),
+        rejects={"too_wide": 6, "zero_bid": 4, "crossed": 1, "stale": 1},
+        grid_vol=grid.tolist(), grid_observed=[True] * 17, features=[0.0] * 4,
+        quote_strike=strikes.tolist(), quote_bid_iv=(mid - half).tolist(),
+        quote_mid_iv=mid.tolist(), quote_ask_iv=(mid + half).tolist())
+
+
+def forecasts(row: FeatureRow, role: str) -> list[Forecast]:
+    """Half of what really comes, within a band that widens with the horizon."""
+    made = []
+    for horizon in HORIZONS_S:
+        target_at = row.ts + timedelta(seconds=horizon)
+        now = np.array(row.grid_vol)
+        ahead = now + 0.5 * (smile(target_at, row.tau) - now)
+        half = 0.0011 * np.sqrt(horizon / 60) * (1 + 0.25 * GRID_Z ** 2)
+        made.append(Forecast(
+            symbol=row.symbol, expiry=row.expiry, made_at=row.ts, horizon_s=horizon,
+            target_at=target_at, source=row.source, forward=row.forward, role=role,
+            model_name="smile" if role == "champion" else "filtered_persistence",
+            model_version="3" if role == "champion" else "1",
+            smile=ahead.tolist() if role == "champion" else now.tolist(),
+            lower=(ahead - half).tolist(), upper=(ahead + half).tolist(), repaired=False,
+            note=None if role == "champion" else "the model server does not answer",
+            latency_ms=18 + 5 * abs(np.sin(row.ts.timestamp()))))
+    return made
+
+
+def score(made: Forecast) -> tuple:
+    """A row of `prediction_scores`, as the monitor would write it."""
+    noise = np.random.default_rng(int(made.made_at.timestamp()) + made.horizon_s)
+    filtered = float(2.2 * np.sqrt(made.horizon_s / 60) * (1 + 0.3 * noise.random()))
+    gain = 0.96 if made.role == "champion" else 1.0
+    return (made.symbol, made.expiry, made.made_at, made.horizon_s, made.model_name,
+            made.target_at, made.target_at, made.role, 38, filtered * gain, filtered * 1.1,
+            filtered, filtered * 1.2, 0.88 + 0.03 * noise.random(), 6.9)
+
+
+def write(url: str, instants: list[datetime], source: str = "simulated",
+          role: str = "champion") -> None:
+    """Rows of all four tables for these instants; scores for those whose time has come."""
+    rows = [feature_row(at, expiry, source) for at in instants
+            for expiry in expiries(instants[-1].date())]
+    made = [forecast for row in rows for forecast in forecasts(row, role)]
+    due = [score(forecast) for forecast in made if forecast.target_at <= instants[-1]]
+    connection = psycopg2.connect(url)
+    with connection, connection.cursor() as cursor:
+        _insert(cursor, "option_features", [_values(row) for row in rows])
+        _insert(cursor, "predicted_smile", [_values(forecast) for forecast in made])
+        _insert(cursor, "spy_option_chain", [quote for row in rows for quote in _quotes(row)])
+        if due:
+            execute_values(cursor, "INSERT INTO prediction_scores VALUES %s "
+                                   "ON CONFLICT DO NOTHING", due, page_size=1000)
+    connection.close()
+
+
+def _values(message: FeatureRow | Forecast) -> dict:
+    values = {name: getattr(message, name) for name in message.__struct_fields__}
+    del values["schema"]
+    plain = {name: float(value) if isinstance(value, np.floating) else value
+             for name, value in values.items()}
+    return {name: json.dumps(value) if isinstance(value, dict) else value
+            for name, value in plain.items()}
+
+
+def _quotes(row: FeatureRow) -> list[dict]:
+    return [{"symbol": row.symbol, "expiry": row.expiry, "strike": strike, "right": "C",
+             "sampled_at": row.ts, "source": row.source, "bid": 1.0, "ask": 1.1}
+            for strike in row.quote_strike[::10]]
+
+
+def _insert(cursor: psycopg2.extensions.cursor, table: str, rows: list[dict]) -> None:
+    names = ", ".join(f'"{name}"' for name in rows[0])
+    execute_values(cursor, f"INSERT INTO {table} ({names}) VALUES %s ON CONFLICT DO NOTHING",
+                   [tuple(row.values()) for row in rows], page_size=1000)
+
+
+def main() -> None:
+    url, minutes = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 50
+    now = datetime.now(UTC).replace(microsecond=0)
+    write(url, [now - timedelta(seconds=10 * back) for back in range(6 * minutes, -1, -1)])
+    print("history written", flush=True)
+    while True:
+        time.sleep(2)
+        write(url, [datetime.now(UTC).replace(microsecond=0)])
+
+
+if __name__ == "__main__":
+    main()
