@@ -1,0 +1,1 @@
+"""From a gateway or a recording to `option-chain`."""

@@ -9,7 +9,6 @@ import pytest
 
 from ml.errors import QuotesFileError
 from ml.quotes.lean import import_lean
-from tests.unit.shared_data import shared_folder
 
 CALL = "20151224_goog_minute_quote_american_call_7500000_20151231.csv"
 PUT = "20151224_goog_minute_quote_american_put_7425000_20160115.csv"
@@ -102,8 +101,8 @@ def test_missing_and_broken_files_are_named(lean: Path, tmp_path: Path) -> None:
         import_lean(tmp_path / "nowhere")
 
 
-def test_every_bar_of_the_real_half_day_comes_out_once() -> None:
-    folder = shared_folder("lean_goog_2015-12-24")
+def test_every_bar_of_the_real_half_day_comes_out_once(shared_data: Path) -> None:
+    folder = shared_data / "lean_goog_2015-12-24"
     quotes = import_lean(folder)
     lines = bid_sum = 0
     with zipfile.ZipFile(folder / "20151224_quote_american.zip") as archive:

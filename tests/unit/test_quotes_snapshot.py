@@ -10,7 +10,6 @@ import pytest
 
 from ml.errors import QuotesFileError
 from ml.quotes.snapshot import import_snapshot
-from tests.unit.shared_data import shared_folder
 
 META = {"utc": "2026-08-14T15:38:38.726610+00:00", "tickers": {"SPY": {"spot_live": 776.25}}}
 CSV = """expiry,type,strike,bid,ask,volume,openInterest,spot
@@ -60,8 +59,8 @@ def test_a_folder_without_a_snapshot_is_refused(tmp_path: Path) -> None:
         import_snapshot(tmp_path)
 
 
-def test_every_quote_of_the_real_snapshots_comes_out_once() -> None:
-    folder = shared_folder("spy_chain_2026-08")
+def test_every_quote_of_the_real_snapshots_comes_out_once(shared_data: Path) -> None:
+    folder = shared_data / "spy_chain_2026-08"
     raw = [pd.read_csv(path) for path in folder.glob("*/SPY.csv.gz")]
     quotes = import_snapshot(folder)
     assert len(quotes) == sum(map(len, raw)) > 10_000

@@ -1,0 +1,1 @@
+"""All contact with Interactive Brokers' API; nothing else knows ib_insync."""

@@ -1,0 +1,5 @@
+"""`python -m services.ingest`"""
+
+from services.ingest import main
+
+main.main()
