@@ -27,7 +27,8 @@ from services.common.messages import TOPICS
 COORDINATES = "org.apache.kafka:kafka_2.13:4.3.1+org.slf4j:slf4j-simple"
 PARTITIONS = 6
 PROBE_TIMEOUT_S = 2.0
-JVM = ("-Xms96m", "-Xmx320m", "-XX:+UseSerialGC", "-Xss512k", "-XX:ReservedCodeCacheSize=96m",
+JVM = ("-Xms96m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xss512k",
+       "-XX:ReservedCodeCacheSize=96m",
        "-XX:MaxDirectMemorySize=128m", "--enable-native-access=ALL-UNNAMED",
        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
        "-Dorg.slf4j.simpleLogger.showDateTime=true",
@@ -189,7 +190,8 @@ def main() -> None:
     try:
         become_broker(chosen.folder, chosen.port, chosen.controller_port)
     except LocalError as error:
-        raise SystemExit(str(error)) from None
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

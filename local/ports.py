@@ -22,6 +22,7 @@ DEFAULTS: Mapping[str, int] = {
     "features_metrics": 9104,
     "predictor_metrics": 9105,
     "monitor_metrics": 9106,
+    "dashboard_metrics": 9107,
 }
 
 

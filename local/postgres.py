@@ -9,6 +9,7 @@ outside its own data folder has to change owner or mode.
 """
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import pwd
@@ -19,7 +20,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg2
 
@@ -101,6 +102,14 @@ def answers(url: str) -> bool:
     except psycopg2.OperationalError:
         return False
     return True
+
+
+def query(url: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    """The rows of one statement, by a connection of its own; raises psycopg2.Error."""
+    connection = psycopg2.connect(url, connect_timeout=2)
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return list(cursor.fetchall())
 
 
 def timescaledb_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -217,7 +226,8 @@ def main() -> None:
     try:
         become_server(chosen.folder, chosen.port, not chosen.throwaway)
     except LocalError as error:
-        raise SystemExit(str(error)) from None
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

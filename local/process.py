@@ -47,6 +47,13 @@ class Process:
         """Process id, which is the process group's id too."""
         return self._popen.pid
 
+    def born(self) -> float | None:
+        """When the process was created, epoch seconds; None if it is gone already."""
+        try:
+            return float(psutil.Process(self.pid).create_time())
+        except psutil.NoSuchProcess:
+            return None
+
     def exit_code(self) -> int | None:
         """Exit code, or None while it runs."""
         return self._popen.poll()
@@ -77,18 +84,19 @@ def kill_group(group: int) -> None:
         return
 
 
-def group_memory(group: int) -> int:
-    """Memory in bytes that the group's processes hold, shared pages counted once for each group.
+def group_memory(pid: int, children: bool = True) -> int:
+    """Memory in bytes that a process holds, and by default all its children.
 
-    Proportional set size where the kernel tells it, resident size elsewhere.
+    Proportional set size (shared pages are divided among their users) where the kernel tells
+    it, resident size elsewhere.
     """
-    return sum(_memory(process) for process in _members(group))
+    return sum(_memory(process) for process in _members(pid, children))
 
 
-def _members(group: int) -> list[psutil.Process]:
+def _members(pid: int, children: bool) -> list[psutil.Process]:
     try:
-        leader = psutil.Process(group)
-        return [leader, *leader.children(recursive=True)]
+        leader = psutil.Process(pid)
+        return [leader, *(leader.children(recursive=True) if children else ())]
     except psutil.NoSuchProcess:
         return []
 
