@@ -1,7 +1,7 @@
 """What a session needs of a market, be it synthetic or a recording."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
@@ -72,10 +72,16 @@ class ModelGreeks:
     underlying: Floats
 
 
-class Batch(Protocol):
-    """Options of one symbol, prepared by a feed for repeated asking."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Options of one symbol, prepared by a feed for repeated asking at whole seconds.
+
+    A single instant (shape ()) gives arrays (n,), instants (t,) give (t, n).
+    """
 
     options: Sequence[Option]
+    quotes: Callable[[Steps], OptionQuotes]
+    greeks: Callable[[Steps], ModelGreeks]
 
 
 class Feed(Protocol):
@@ -99,21 +105,10 @@ class Feed(Protocol):
         """The ladder of one expiry, ascending; both rights are listed at each strike."""
 
     def batch(self, options: Sequence[Option]) -> Batch:
-        """Prepare options of one symbol for `options` and `greeks`."""
+        """Prepare options of one symbol."""
 
     def stock(self, symbol: str, steps: Steps) -> StockQuotes:
         """The underlying at whole seconds `steps` of any shape."""
-
-    def options(self, batch: Batch, steps: Steps) -> OptionQuotes:
-        """Quotes in the broadcast shape of `steps` and (n,)."""
-
-    def greeks(self, batch: Batch, steps: Steps) -> ModelGreeks:
-        """The vendor's model in the broadcast shape of `steps` and (n,)."""
-
-
-def columns(record: object) -> list[Floats]:
-    """The arrays of a quotes record, in the order of its fields."""
-    return [getattr(record, field.name) for field in fields(record)]  # type: ignore[arg-type]
 
 
 def nowhere(shape: tuple[int, ...]) -> Floats:

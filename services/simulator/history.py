@@ -7,7 +7,7 @@ from itertools import groupby
 import numpy as np
 import pandas as pd
 
-from ml.types import Bools
+from services.simulator.errors import SimulatorError
 from services.simulator.feed import Option
 from services.simulator.market import SyntheticMarket
 from services.simulator.paths import Steps
@@ -17,18 +17,22 @@ BLOCK = 120
 """Instants computed at once: bounds the memory of a long history."""
 
 
-def history_frame(market: SyntheticMarket, symbol: str, times: Steps,
-                  expiries: int = 6) -> pd.DataFrame:
-    """Quotes of the nearest `expiries` at `times` (whole seconds since 1970, ascending).
+def history_frame(market: SyntheticMarket, times: Steps, expiries: int = 6) -> pd.DataFrame:
+    """Quotes of each symbol's nearest `expiries` at `times` (whole seconds, ascending).
 
     Columns of the quotes file. Strikes with z = ln(K/F) / (σ_ATM √τ) in `Z_RANGE`, both rights;
     instants at which the market is closed have no rows.
+
+    Raises:
+        SimulatorError: if there is no open instant at all.
     """
     times = np.array([step for step in times if market.is_open(float(step))], dtype=np.int64)
-    blocks = [_slice_frame(market, symbol, expiry, block)
+    blocks = [_slice_frame(market, symbol, expiry, block) for symbol in market.symbols
               for nearest, block in _blocks(market, symbol, times, expiries)
               for expiry in nearest]
-    return pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame()
+    if not blocks:
+        raise SimulatorError("the market is at no time open in that period")
+    return pd.concat(blocks, ignore_index=True)
 
 
 def _blocks(market: SyntheticMarket, symbol: str, times: Steps,
@@ -48,10 +52,10 @@ def _slice_frame(market: SyntheticMarket, symbol: str, expiry: date,
     ladder = market.strikes(symbol, expiry, float(times[0]))
     options = [Option(symbol, expiry, strike, is_call)
                for strike in ladder for is_call in (True, False)]
-    moneyness = market.terms(market.batch(options), times[:, None]).moneyness
+    moneyness = market.terms(market.prepare(options), times[:, None]).moneyness
     inside = (moneyness >= Z_RANGE[0]) & (moneyness <= Z_RANGE[1])
     kept = np.flatnonzero(inside.any(axis=0))
-    batch = market.batch([options[at] for at in kept])
+    batch = market.prepare([options[at] for at in kept])
     rows, columns = np.nonzero(inside[:, kept])
     quotes, stock = market.options(batch, times), market.stock(symbol, times)
     picked = {name: getattr(quotes, name)[rows, columns] for name in (
@@ -59,12 +63,8 @@ def _slice_frame(market: SyntheticMarket, symbol: str, expiry: date,
     return pd.DataFrame({
         "ts": pd.to_datetime(times[rows], unit="s", utc=True), "symbol": symbol,
         "expiry": expiry, "strike": batch.contracts.strike[columns],
-        "right": _rights(batch.contracts.is_call)[columns], **picked,
+        "right": np.where(batch.contracts.is_call, "C", "P")[columns], **picked,
         "underlying_bid": stock.bid[rows], "underlying_ask": stock.ask[rows]})
-
-
-def _rights(is_call: Bools) -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
-    return np.where(is_call, "C", "P").astype(object)
 
 
 def instants(begin: datetime, end: datetime, step_s: int) -> Steps:

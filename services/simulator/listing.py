@@ -34,9 +34,10 @@ def _is_listed(day: date, ahead: int) -> bool:
         return False
     if ahead < DAILY_DAYS:
         return True
-    ends_week = _is_last_session_of_week(day)
-    return ends_week and (ahead < WEEKLY_DAYS or _third_friday(day) - day < timedelta(days=5)
-                          and day <= _third_friday(day))
+    if not _is_last_session_of_week(day):
+        return False
+    third = _third_friday(day)
+    return ahead < WEEKLY_DAYS or third - timedelta(days=4) <= day <= third
 
 
 def _is_last_session_of_week(day: date) -> bool:

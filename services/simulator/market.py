@@ -9,6 +9,7 @@ the close, is the UTC day.
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from ml import calendar
 from ml.types import Bools, Floats
 from services.simulator import listing, noise
 from services.simulator import quoting as q
-from services.simulator.feed import ModelGreeks, Option, OptionQuotes, StockQuotes
+from services.simulator.feed import Batch, ModelGreeks, Option, OptionQuotes, StockQuotes
 from services.simulator.paths import DAY, YEAR_S, FactorPaths, Steps
 from services.simulator.pricing import Terms, model_greeks
 from services.simulator.surface import MarketState, market_state
@@ -52,7 +53,12 @@ class SyntheticMarket:
     def strikes(self, symbol: str, expiry: date, at: float) -> list[float]:
         return listing.strikes(self._midnight_spot(symbol, int(at // DAY)))
 
-    def batch(self, options: Sequence[Option]) -> q.MarketBatch:
+    def batch(self, options: Sequence[Option]) -> Batch:
+        prepared = self.prepare(options)
+        return Batch(options, partial(self.options, prepared), partial(self.greeks, prepared))
+
+    def prepare(self, options: Sequence[Option]) -> q.MarketBatch:
+        """What is constant about options of one symbol, for the methods below."""
         return q.MarketBatch.of(self.seed, options)
 
     def state(self, symbol: str, steps: Steps) -> MarketState:
@@ -67,8 +73,6 @@ class SyntheticMarket:
     def terms(self, batch: q.MarketBatch, steps: Steps) -> Terms:
         """True prices of a batch at `steps`, which broadcast with (n,)."""
         contracts = batch.contracts
-        if not batch.options:
-            raise ValueError("a batch without options has no prices")
         steps = np.broadcast_to(steps, np.broadcast_shapes(steps.shape, contracts.strike.shape))
         state = self.state(batch.symbol, steps)
         spot = _base(batch.symbol) * np.exp(state.log_spot)
@@ -122,7 +126,7 @@ class SyntheticMarket:
         if self.always_open:
             return alive
         is_open = np.vectorize(lambda step: self.is_open(float(step)), otypes=[bool])
-        return alive & is_open(steps)
+        return np.asarray(alive & is_open(steps))
 
     def _midnight_spot(self, symbol: str, day: int) -> float:
         return _base(symbol) * float(np.exp(self._paths[symbol].midnight_spot(day)))

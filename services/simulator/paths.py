@@ -106,12 +106,14 @@ class FactorPaths:
 
 def _spot_variance(level: Floats, short: Floats) -> Floats:
     """Variance of the log-spot per year."""
-    return VARIANCE_RATIO * instantaneous_variance(level, short)
+    variance: Floats = VARIANCE_RATIO * instantaneous_variance(level, short)
+    return variance
 
 
 def _correlated(factor: Factor, own: Floats, spot: Floats) -> Floats:
     share = factor.leverage
-    return share * spot + np.sqrt(1.0 - share * share) * own
+    mixed: Floats = share * spot + np.sqrt(1.0 - share * share) * own
+    return mixed
 
 
 def _recursion(factor: Factor, shocks: Floats) -> Floats:

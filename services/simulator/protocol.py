@@ -106,6 +106,8 @@ class ContractRow:
     liquid_hours: str
     valid_exchanges: str
     expiry: str = ""
+    last_trade: str = ""
+    """Date, time and zone of the last trade."""
     strike: float = 0.0
     right: str = ""
     multiplier: str = ""
@@ -115,14 +117,13 @@ class ContractRow:
 def contract_details(version: int, req_id: int, row: ContractRow) -> bytes:
     """Message 10."""
     option = row.sec_type == "OPT"
-    last_trade = f"{row.expiry} 16:00:00 US/Eastern" if option else ""
     fields: list[Field] = [
-        req_id, row.symbol, row.sec_type, last_trade, row.strike, row.right, row.exchange, "USD",
-        row.local_symbol, row.trading_class, row.trading_class, row.con_id, 0.01]
+        req_id, row.symbol, row.sec_type, row.last_trade, row.strike, row.right, row.exchange,
+        "USD", row.local_symbol, row.trading_class, row.trading_class, row.con_id, 0.01]
     fields += [100] if version < 164 else []
     fields += [
         row.multiplier, "LMT,MKT", row.valid_exchanges, 1, row.under_con_id, row.long_name,
-        row.primary_exchange, row.expiry[:6], "", "", "", "US/Eastern", row.trading_hours,
+        row.primary_exchange, row.expiry[:6], "", "", "", "America/New_York", row.trading_hours,
         row.liquid_hours, "", 0, 0, 1, row.symbol if option else "", "STK" if option else "",
         "26", row.expiry, "" if option else "ETF"]
     fields += [1] if version == 163 else []

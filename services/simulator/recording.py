@@ -1,12 +1,13 @@
 """A recording as a feed: real quotes, symbol, expiries and strikes, in the file's own time.
 
 A contract shows its latest row at or before the market's time; after the file's end the last
-quotes stand. A recording holds no vendor model, so no greeks are sent.
+quotes stand. A recording holds no vendor model, so its greeks are sentinels.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,14 @@ from ml.quotes.format import read_quotes
 from ml.types import Floats
 from services.simulator import listing
 from services.simulator.errors import SimulatorError
-from services.simulator.feed import ModelGreeks, Option, OptionQuotes, StockQuotes, nowhere
+from services.simulator.feed import (
+    Batch,
+    ModelGreeks,
+    Option,
+    OptionQuotes,
+    StockQuotes,
+    nowhere,
+)
 from services.simulator.paths import Steps
 
 COLUMNS = ("bid", "bid_size", "ask", "ask_size", "volume", "open_interest")
@@ -34,14 +42,6 @@ class Rows:
         """Values of the latest row at or before each step, NaN before the first."""
         place = np.searchsorted(self.times, steps, side="right") - 1
         return np.where((place >= 0)[..., None], self.values[np.maximum(place, 0)], np.nan)
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedBatch:
-    """Options of one symbol, with their rows."""
-
-    options: Sequence[Option]
-    rows: Sequence[Rows]
 
 
 class Recording:
@@ -80,9 +80,15 @@ class Recording:
     def strikes(self, symbol: str, expiry: date, at: float) -> list[float]:
         return self._ladders[symbol, expiry]
 
-    def batch(self, options: Sequence[Option]) -> RecordedBatch:
+    def batch(self, options: Sequence[Option]) -> Batch:
         none = Rows(np.array([0], dtype=np.int64), nowhere((1, len(COLUMNS))))
-        return RecordedBatch(options, [self._options.get(option, none) for option in options])
+        rows = [self._options.get(option, none) for option in options]
+        settles = np.array([self._settles[option.symbol, option.expiry] for option in options])
+
+        def no_greeks(steps: Steps) -> ModelGreeks:
+            return ModelGreeks(*[nowhere((*steps.shape, len(options)))] * 7)
+
+        return Batch(options, partial(_option_quotes, rows, settles), no_greeks)
 
     def stock(self, symbol: str, steps: Steps) -> StockQuotes:
         values = self._stocks[symbol].at(steps)
@@ -91,20 +97,16 @@ class Recording:
             bid=values[..., 0], bid_size=unknown, ask=values[..., 1], ask_size=unknown,
             last=unknown, last_size=unknown, last_time=unknown, volume=unknown, close=unknown)
 
-    def options(self, batch: RecordedBatch, steps: Steps) -> OptionQuotes:
-        values = np.stack([rows.at(np.asarray(steps)) for rows in batch.rows], axis=-2)
-        alive = np.array([self._settles[option.symbol, option.expiry] for option in batch.options
-                          ]) > (steps[:, None] if steps.ndim == 1 else steps)
-        bid, bid_size, ask, ask_size, volume, interest = np.moveaxis(values, -1, 0)
-        unknown = nowhere(bid.shape)
-        return OptionQuotes(
-            bid=np.where(alive, bid, np.nan), bid_size=bid_size,
-            ask=np.where(alive, ask, np.nan), ask_size=ask_size, last=unknown,
-            last_size=unknown, last_time=unknown, volume=volume, open_interest=interest)
 
-    def greeks(self, batch: RecordedBatch, steps: Steps) -> ModelGreeks:
-        shape = np.broadcast_shapes((*steps.shape, 1), (len(batch.options),))
-        return ModelGreeks(*(nowhere(shape) for _ in range(7)))
+def _option_quotes(rows: Sequence[Rows], settles: Floats, steps: Steps) -> OptionQuotes:
+    values = np.stack([own.at(steps) for own in rows], axis=-2)
+    alive = settles > steps[..., None]
+    bid, bid_size, ask, ask_size, volume, interest = np.moveaxis(values, -1, 0)
+    unknown = nowhere(bid.shape)
+    return OptionQuotes(
+        bid=np.where(alive, bid, np.nan), bid_size=bid_size,
+        ask=np.where(alive, ask, np.nan), ask_size=ask_size, last=unknown, last_size=unknown,
+        last_time=unknown, volume=volume, open_interest=interest)
 
 
 def _stock_rows(frame: pd.DataFrame, seconds: Steps, symbol: str) -> Rows:
