@@ -22,6 +22,7 @@ MAX_PAIRS = 16
 _HALF_WIDTH_STRADDLES = 1.0  # about 0.8 standard deviations of the underlying at expiry
 _ITERATIONS = 3
 _HUBER = 2.0  # residuals beyond this many deviations count linearly
+_LEAST_SCALE = 0.05  # of a mid's own deviation: agreement beyond that is chance
 _PRIOR_PAIRS = 2.0  # pairs' worth of belief that mids err as the given weights say
 
 
@@ -83,19 +84,23 @@ def _regress(
     """Regression of C − P on `centre` − K, whose intercept is D (F − centre)."""
     flat = float(np.exp(-rate * tau))
     slope_precision = 1.0 / max(RATE_DEVIATION * tau, 1e-9) ** 2
-    x, robust = centre - strike, np.ones_like(strike)
+    x, intercept, slope = centre - strike, 0.0, flat
     for _ in range(_ITERATIONS):
-        intercept, slope, variance = _ridge_line(x, spread, weight * robust, flat, slope_precision)
+        total = weight * _huber(spread - intercept - slope * x, weight)
+        intercept, slope, variance = _ridge_line(x, spread, total, flat, slope_precision)
         slope = float(np.clip(slope, np.exp(-MAX_RATE * tau), np.exp(-MIN_RATE * tau)))
-        total = weight * robust
         intercept = float(((spread - slope * x) * total).sum() / total.sum())
-        deviations = np.abs(spread - intercept - slope * x) * np.sqrt(weight)
-        scale = max(1.4826 * float(np.sort(deviations)[len(deviations) // 2]), 1e-9)
-        robust = np.minimum(1.0, _HUBER * scale / np.maximum(deviations, 1e-12))
-    squares = float((robust * deviations**2).sum())
+    squares = float((total * (spread - intercept - slope * x) ** 2).sum())
     inflation = (_PRIOR_PAIRS + squares) / (_PRIOR_PAIRS + len(strike))
     error = float(np.sqrt(variance * inflation)) / slope
     return ForwardFit(centre + intercept / slope, error, slope, len(strike))
+
+
+def _huber(residual: Floats, weight: Floats) -> Floats:
+    """Factors that let residuals far beyond the median one count linearly, not squared."""
+    deviations = np.abs(residual) * np.sqrt(weight)
+    scale = max(1.4826 * float(np.sort(deviations)[len(deviations) // 2]), _LEAST_SCALE)
+    return np.asarray(np.minimum(1.0, _HUBER * scale / np.maximum(deviations, _LEAST_SCALE)))
 
 
 def _ridge_line(

@@ -36,4 +36,5 @@ def implied_vol(
             np.ascontiguousarray(normalised), np.ascontiguousarray(log_moneyness), True, False
         )
         vol = np.asarray(total).reshape(shape) / np.sqrt(tau)
-    return np.where((vol > 0) & np.isfinite(vol), vol, np.nan)
+        below_bound = np.atleast_1d(value < np.where(call, forward, strike))
+    return np.where(below_bound & (vol > 0) & np.isfinite(vol), vol, np.nan)

@@ -31,7 +31,7 @@ NO_FIT: Final = "no stable fit"
 MAX_FORWARD_ERROR = 0.25
 """Standard error of the forward beyond which z means nothing, in F σ_ATM √τ."""
 MAX_FIT_ERROR = 0.15
-"""Fit error beyond which the quotes are no smile, as a share of σ_ATM; real ones stay below 0.07."""
+"""Fit error beyond which the quotes are no smile, as a share of σ_ATM (real ones: below 0.07)."""
 
 _NAN = float("nan")
 _LIMITS = QuoteLimits()
