@@ -84,6 +84,7 @@ COPY services/simulator services/simulator
 USER 10001:10001
 EXPOSE 4002 9100
 ENTRYPOINT ["python", "-m", "services.simulator"]
+CMD ["serve"]
 
 FROM runtime AS writer
 COPY --from=writer-packages /opt/venv /opt/venv

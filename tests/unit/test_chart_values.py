@@ -1,0 +1,68 @@
+"""The chart's values: a bad one is refused by name, and each is explained."""
+
+import json
+
+import pytest
+import yaml
+
+from tests.unit.helm_chart import CHART, Object, run
+
+
+@pytest.mark.parametrize(("setting", "named"), [
+    ("writer.replcas=2", "replcas"),
+    ("dashbord.enabled=true", "dashbord"),
+    ("writer.replicas=two", "/writer/replicas"),
+    ("kafka.mode=external", "/kafka/bootstrapServers"),
+    ("kafka.bootstrapServers=broker", "/kafka/bootstrapServers"),
+    ("database.mode=external", "/database/existingSecret"),
+    ("mlflow.mode=external", "/mlflow/trackingUri"),
+    ("simulator.enabled=false", "/ingest/gateway/host"),
+    ("database.storage=lots", "/database/storage"),
+    ("ingest.gateway.port=70000", "/ingest/gateway/port"),
+    ("logLevel=LOUD", "/logLevel"),
+    ("trainer.schedule=daily", "/trainer/schedule"),
+])
+def test_a_bad_value_is_refused_by_name(setting: str, named: str) -> None:
+    done = run("template", "smile", CHART, "--set", setting)
+    assert done.returncode != 0
+    assert named in done.stderr
+
+
+# --- the values themselves
+
+def test_every_value_has_a_comment_above() -> None:
+    lines = (CHART / "values.yaml").read_text().splitlines()
+    groups = {index for index, line in enumerate(lines[:-1])
+              if line.endswith(":") and lines[index + 1].startswith(indent(line) + "  ")}
+    bare = [line for index, line in enumerate(lines)
+            if ":" in line and "#" not in line and index not in groups
+            and not (index and "#" in lines[index - 1])
+            and not inside_commented_map(lines, index)]
+    assert bare == []
+
+
+def indent(line: str) -> str:
+    return line[:len(line) - len(line.lstrip())]
+
+
+def inside_commented_map(lines: list[str], index: int) -> bool:
+    """True for a line of a map whose own key has the comment (resources, annotations)."""
+    parents = [above for above in range(index) if len(indent(lines[above])) < len(indent(
+        lines[index])) and lines[above].strip()]
+    return bool(parents) and parents[-1] > 0 and "#" in lines[parents[-1] - 1]
+
+
+def test_schema_and_values_name_the_same_keys() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    schema["properties"].pop("global")
+    compare(values, schema, "")
+
+
+def compare(values: Object, schema: Object, path: str) -> None:
+    if "properties" not in schema:
+        return
+    assert values.keys() == schema["properties"].keys(), path
+    assert schema["additionalProperties"] is False, path
+    for name, part in schema["properties"].items():
+        compare(values[name], part, f"{path}/{name}")

@@ -1,0 +1,291 @@
+"""Dockerfile, skaffold.yaml and the workflow: they agree, and each image holds what it runs."""
+
+import ast
+import fnmatch
+import functools
+import json
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+REPOSITORY = Path(__file__).parents[2]
+SCHEMA = REPOSITORY.parent / "shared" / "schemas" / "skaffold-v4beta14.json"
+FIRST_PARTY = ("ml", "services", "sql", "dashboard", "local")
+PROFILES = [[], ["kind"], ["kind", "simulator"], ["simulator"], ["cloud"]]
+
+Object = dict[str, Any]
+
+
+# --- the Dockerfile
+
+class Target:
+    """A stage of the Dockerfile: its parent and its instructions in order."""
+
+    def __init__(self, name: str, parent: str) -> None:
+        self.name, self.parent = name, parent
+        self.instructions: list[tuple[str, str]] = []
+
+    def all(self, instruction: str) -> list[str]:
+        return [text for name, text in self.instructions if name == instruction]
+
+    def folders(self) -> list[str]:
+        """What it copies from the context."""
+        return [text.split()[0] for text in self.all("COPY") if not text.startswith("--from")]
+
+
+@functools.cache
+def targets() -> dict[str, Target]:
+    """Every stage by name."""
+    text = (REPOSITORY / "Dockerfile").read_text().replace("\\\n", " ")
+    made: dict[str, Target] = {}
+    for line in text.splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "FROM":
+            parent, _, name = rest.partition(" AS ")
+            made[name] = latest = Target(name, parent)
+        elif made and word.isupper():
+            latest.instructions.append((word, rest.strip()))
+    return made
+
+
+def images() -> list[str]:
+    """The stages that are images."""
+    return [name for name, target in targets().items() if target.parent == "runtime"]
+
+
+def lineage(name: str) -> Iterator[Target]:
+    """A stage and all that it is made from."""
+    while name in targets():
+        yield targets()[name]
+        name = targets()[name].parent
+
+
+@pytest.mark.parametrize("image", images())
+def test_images_do_not_run_as_root(image: str) -> None:
+    assert targets()[image].all("USER") == ["10001:10001"]
+
+
+@pytest.mark.parametrize("image", images())
+def test_packages_come_before_code(image: str) -> None:
+    copies = targets()[image].all("COPY")
+    assert copies[0] == f"--from={image}-packages /opt/venv /opt/venv"
+    assert not [copy for copy in copies[1:] if copy.startswith("--from")]
+
+
+@pytest.mark.parametrize("name", list(targets()))
+def test_what_is_copied_is_in_the_context(name: str) -> None:
+    for text in targets()[name].all("COPY"):
+        if not text.startswith("--from"):
+            for source in text.split()[:-1]:
+                assert (REPOSITORY / source).exists(), source
+                assert in_context(source), f"{source} is in .dockerignore"
+
+
+def in_context(path: str) -> bool:
+    """Whether .dockerignore lets a path through."""
+    inside = True
+    for line in (REPOSITORY / ".dockerignore").read_text().splitlines():
+        pattern = line.removeprefix("!")
+        if line and not line.startswith("#") and fnmatch.fnmatch(path.split("/")[0], pattern):
+            inside = line.startswith("!")
+    return inside
+
+
+# --- what an image runs is in it
+
+def modules_run(image: str) -> set[Path]:
+    """Files of the project that the image's entry point and its own folder import, all told."""
+    target = targets()[image]
+    command = json.loads((target.all("ENTRYPOINT") + target.all("CMD"))[0])
+    if command[:2] != ["python", "-m"]:
+        return set()
+    own = [folder for folder in target.folders() if folder not in ("ml", "services/common")
+           and (REPOSITORY / folder).is_dir()]
+    waiting = [*file_of(command[2]), *file_of(f"{command[2]}.__main__"),
+               *(file for folder in own for file in (REPOSITORY / folder).rglob("*.py"))]
+    found: set[Path] = set()
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            waiting += [other for name in imports(file) for other in file_of(name)]
+    return found
+
+
+def file_of(module: str) -> list[Path]:
+    """The file of a module of the project, and those of the packages around it."""
+    if module.split(".")[0] not in FIRST_PARTY:
+        return []
+    parts = module.split(".")
+    places = [REPOSITORY.joinpath(*parts[:count]) for count in range(1, len(parts) + 1)]
+    packages = [place / "__init__.py" for place in places]
+    return [file for file in (*packages, places[-1].with_suffix(".py")) if file.is_file()]
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Full names of what a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("image", images())
+def test_images_hold_the_code_they_run(image: str) -> None:
+    held = [REPOSITORY / folder for folder in targets()[image].folders()]
+    missing = {file.relative_to(REPOSITORY) for file in modules_run(image)
+               if not any(file == place or place in file.parents for place in held)}
+    assert missing == set()
+
+
+@pytest.mark.parametrize("image", images())
+def test_images_hold_the_packages_they_import(image: str) -> None:
+    told = " ".join(text for target in lineage(f"{image}-packages") for text in target.all("RUN"))
+    installed = requirements(re.findall(r"'\.\[([\w-]+)\]'", told))
+    providers = metadata.packages_distributions()
+    needed = {name.split(".")[0] for file in modules_run(image) for name in imports(file)}
+    foreign = needed - set(FIRST_PARTY) - set(sys.stdlib_module_names)
+    missing = {name for name in foreign
+               if not {canonicalize_name(each) for each in providers.get(name, ["?"])} & installed}
+    assert missing == set()
+
+
+def requirements(extras: list[str]) -> set[str]:
+    """Names of all distributions that the project brings with these extras."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    waiting = list(project["dependencies"])
+    for extra in extras:
+        waiting += project["optional-dependencies"][extra]
+    found: set[str] = set()
+    while waiting:
+        requirement = Requirement(waiting.pop())
+        if requirement.name == project["name"]:
+            waiting += [text for extra in requirement.extras
+                        for text in project["optional-dependencies"][extra]]
+        elif canonicalize_name(requirement.name) not in found:
+            found.add(canonicalize_name(requirement.name))
+            waiting += needs(requirement)
+    return found
+
+
+def needs(requirement: Requirement) -> list[str]:
+    """What a distribution that is installed here asks for in its turn."""
+    wanted = [Requirement(text) for text in metadata.requires(requirement.name) or []]
+    extras = requirement.extras or {""}
+    return [f"{each.name}[{','.join(each.extras)}]" if each.extras else each.name
+            for each in wanted if each.marker is None
+            or any(each.marker.evaluate({"extra": extra}) for extra in extras)]
+
+
+@pytest.mark.parametrize("image", set(images()) - {"model-server", "trainer", "mlflow"})
+def test_other_images_have_no_torch(image: str) -> None:
+    told = " ".join(text for target in lineage(f"{image}-packages") for text in target.all("RUN"))
+    assert "torch" not in requirements(re.findall(r"'\.\[([\w-]+)\]'", told))
+    assert "torch" not in told
+
+
+# --- skaffold.yaml
+
+def skaffold(profiles: list[str]) -> Object:
+    """The configuration with some profiles' patches applied."""
+    config = yaml.safe_load((REPOSITORY / "skaffold.yaml").read_text())
+    for profile in config["profiles"]:
+        if profile["name"] in profiles:
+            for each in profile["patches"]:
+                patch(config, each)
+    return config
+
+
+def patch(config: Any, change: Object) -> None:
+    """Apply one operation of a JSON patch; a replaced or removed value must be there."""
+    *path, last = change["path"].split("/")[1:]
+    for part in path:
+        config = config[int(part)] if isinstance(config, list) else config[part]
+    if last == "-":
+        config.append(change["value"])
+        return
+    key = int(last) if isinstance(config, list) else last
+    if change["op"] in ("replace", "remove"):
+        del config[key]
+    if change["op"] != "remove":
+        config[key] = change["value"]
+
+
+@pytest.mark.parametrize("profiles", PROFILES, ids="+".join)
+def test_skaffold_is_as_its_schema_asks(profiles: list[str]) -> None:
+    if not SCHEMA.is_file():
+        pytest.skip("no schema: ../shared/schemas is not there")
+    jsonschema.validate(skaffold(profiles), json.loads(SCHEMA.read_text()))
+
+
+@pytest.mark.parametrize("profiles", PROFILES, ids="+".join)
+def test_skaffold_sets_values_that_the_chart_has(profiles: list[str]) -> None:
+    releases = {release["name"]: release
+                for release in skaffold(profiles)["deploy"]["helm"]["releases"]}
+    smile = releases["smile"]
+    values = yaml.safe_load((REPOSITORY / smile["chartPath"] / "values.yaml").read_text())
+    for path in (*smile.get("setValues", {}), *smile["setValueTemplates"]):
+        place = values
+        for part in path.split("."):
+            assert part in place, path
+            place = place[part]
+    assert set(smile.get("dependsOn", [])) == releases.keys() - {"smile"}
+    for release in releases.values():
+        for file in release.get("valuesFiles", []):
+            assert (REPOSITORY / file).is_file(), file
+
+
+def test_skaffold_builds_every_image_and_hands_it_to_the_chart() -> None:
+    config = skaffold([])
+    artifacts = config["build"]["artifacts"]
+    assert [artifact["docker"]["target"] for artifact in artifacts] == images()
+    handed = set(config["deploy"]["helm"]["releases"][0]["setValueTemplates"].values())
+    assert handed == {f"{{{{.IMAGE_FULLY_QUALIFIED_{artifact['image'].replace('-', '_')}}}}}"
+                      for artifact in artifacts}
+
+
+# --- the workflow
+
+def workflow() -> Object:
+    loaded: Object = yaml.safe_load((REPOSITORY / ".github/workflows/main.yml").read_text())
+    return loaded
+
+
+def test_the_workflow_builds_every_image() -> None:
+    assert workflow()["jobs"]["images"]["strategy"]["matrix"]["service"] == images()
+
+
+def test_actions_are_pinned_by_commit_with_the_version_beside() -> None:
+    text = (REPOSITORY / ".github/workflows/main.yml").read_text()
+    used = re.findall(r"uses: (.*)", text)
+    assert used
+    loose = [use for use in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}  # v[\d.]+", use)]
+    assert loose == []
+
+
+def test_jobs_have_a_time_limit_and_no_more_rights_than_they_need() -> None:
+    assert workflow()["permissions"] == {"contents": "read"}
+    for name, job in workflow()["jobs"].items():
+        assert job["timeout-minutes"] <= 60, name
+        assert job.get("permissions", {}).keys() <= {"contents", "packages"}, name
+
+
+# --- the operators' values
+
+def test_the_versions_told_by_hand_are_skaffolds() -> None:
+    text = (REPOSITORY / "manifests" / "README.md").read_text()
+    for release in skaffold(["kind"])["deploy"]["helm"]["releases"][1:]:
+        assert f"`{release['remoteChart']}` | {release['version']} |" in text
+        assert text.count(f"--version {release['version']}") == 1
