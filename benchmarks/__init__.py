@@ -1,0 +1,1 @@
+"""Whole-process benchmarks: `python -m benchmarks [NAME …]`, or `make bench` for all."""
