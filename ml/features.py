@@ -111,7 +111,8 @@ def window_input(window: SmileWindow, filter_weight: float = FILTER_WEIGHT) -> F
     before it (the first known one, at the window's start), and so does each missing single
     value; a column unknown over the whole window is 0.
     """
-    known = np.isfinite(window.grid_vol).all(axis=1) & (window.forward > 0) & (window.atm_vol > 0)
+    known = np.isfinite(window.grid_vol).all(axis=1) & (window.atm_vol > 0)
+    known &= (window.forward > 0) & np.isfinite(window.forward)
     if not known[-1] or 1 - known.mean() > MAX_MISSING_SHARE:
         return None
     source = _last_known(known)
