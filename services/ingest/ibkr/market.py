@@ -43,7 +43,7 @@ class Market:
         self._count, self._subscriptions = expiries, subscriptions
         self._listed: list[date] = []
         self._plans: dict[date, Plan] = {}
-        self._watched: Watched | None = None
+        self.watched: Watched | None = None
 
     async def follow(self, at: datetime) -> Watched:
         """The underlying as of today; on a new day everything is asked again.
@@ -51,10 +51,9 @@ class Market:
         Raises:
             NoContract: the symbol or its options do not exist.
         """
-        watched = self._watched
-        if watched is None or watched.hours.day(at) != watched.day:
-            watched = self._watched = await self._begin_day(at, watched)
-        return watched
+        if self.watched is None or self.watched.hours.day(at) != self.watched.day:
+            self.watched = await self._begin_day(at, self.watched)
+        return self.watched
 
     async def _begin_day(self, at: datetime, before: Watched | None) -> Watched:
         underlying = await self._book.underlying()

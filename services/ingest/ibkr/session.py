@@ -49,28 +49,34 @@ class Session:
         """
         self._ib.errorEvent += self._on_error
         self._ib.reqMarketDataType(LIVE_OR_DELAYED)
+        await self._keep_up(await self._clock.read(time.time()))
         while True:
             tick = next_multiple(time.time(), self._setting.sample_seconds)
             if await self._patience.sleep_until(tick):
                 return
-            if slices := await self._turn(tick):
+            self._check_connection()
+            at = await self._clock.read(tick)
+            if slices := self._sample(at):
                 yield slices
+            # After the sample, for it may take seconds.
+            await self._keep_up(at)
 
-    async def _turn(self, tick: float) -> list[ChainSlice]:
-        """One sample; empty when there is nothing fresh to say."""
+    def _check_connection(self) -> None:
         if not self._ib.isConnected():
             raise ConnectionError
         if self._fatal is not None:
             raise Unavailable(self._fatal)
-        at = await self._clock.read(tick)
-        if at == self._last:
+
+    def _sample(self, at: datetime) -> list[ChainSlice]:
+        """The chain at this instant; empty when there is nothing fresh to say."""
+        watched = self._market.watched
+        if at == self._last or watched is None:
             return []
-        watched = await self._market.follow(at)
-        reason = await self._hindrance(watched, at)
+        self._last = at
+        reason = self._hindrance(watched, at)
         self._say(reason)
         if reason is not None:
             return []
-        self._last = at
         self._changes.settle(self._clock.at, at)
         slices = sample(self._setting.symbol, at, self._setting.source_label, watched.ticker,
                         self._lines.tickers, self._changes)
@@ -78,18 +84,23 @@ class Session:
         metrics.SUBSCRIPTIONS.labels(self._setting.symbol).set(self._lines.held)
         return slices
 
-    async def _hindrance(self, watched: Watched, at: datetime) -> str | None:
-        """Keep the subscriptions as they should be; why not to publish, if there is a reason."""
+    def _hindrance(self, watched: Watched, at: datetime) -> str | None:
+        """Why not to publish at this instant, if there is a reason."""
         if not watched.hours.is_open(at):
             self._changes.restart()
             return f"market closed until {watched.hours.next_open(at) or 'a day not yet listed'}"
-        await self._renew_if_due()
-        await self._market.recentre(at, watched)
         reason = self._health.problem(time.monotonic(), self._changes.latest)
         metrics.FEED_UP.labels(self._setting.symbol).set(reason is None)
         if reason is None and not self._lines.tickers:
             return f"no price of {self._setting.symbol} yet"
         return reason
+
+    async def _keep_up(self, at: datetime) -> None:
+        """Keep expiries, contracts and subscriptions as they should be now."""
+        watched = await self._market.follow(at)
+        if watched.hours.is_open(at):
+            await self._renew_if_due()
+            await self._market.recentre(at, watched)
 
     async def _renew_if_due(self) -> None:
         if self._health.take_renewal(time.monotonic(), self._changes.latest):
