@@ -51,6 +51,7 @@ class Demo:
             "SMILE_MODEL_SERVER_URL": self.http("model_server"),
             "MLFLOW_TRACKING_URI": self.http("mlflow"),
             "SMILE_SYMBOL": self.symbol,
+            "SMILE_SIMULATOR_SYMBOLS": self.symbol,
         }
 
     def address(self, port: str) -> str:
@@ -105,7 +106,7 @@ def _history(demo: Demo) -> list[Part]:
         return []
     end = demo.now - demo.warmup
     return [Part(
-        name="history", env=LEAN, stamp=demo.folder / "history.made",
+        name="history", env=demo.shared, stamp=demo.folder / "history.made",
         command=(sys.executable, "-m", "services.simulator", "history",
                  "--from", (end - demo.history).isoformat(), "--to", end.isoformat(),
                  "--step", str(demo.step_s), "-o", str(demo.folder / "history.parquet")))]
@@ -133,7 +134,8 @@ def _train(demo: Demo) -> Part:
         name="train", env=demo.shared, needs=("mlflow", *made),
         stamp=demo.folder / "model.trained",
         command=(sys.executable, "-m", "ml.train", "--quotes",
-                 str(demo.folder / "history.parquet"), "--model", "gru", "--register",
+                 str(demo.folder / "history.parquet"), "--model", "gru", "--within-day",
+                 "--register",
                  *demo.train_options))
 
 

@@ -1,0 +1,42 @@
+# Everything a newcomer types. Only Python 3.11 and make are needed.
+#   make demo                                   simulated quotes
+#   make demo SOURCE="recording quotes.parquet" SPEED=60
+#   make demo SOURCE=127.0.0.1:4002             a real gateway
+SOURCE ?= simulator
+SPEED ?= 60
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench clean distclean install-local install-dev
+
+help:  ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: install-local  ## Run everything on this machine: SOURCE=simulator | "recording FILE" | HOST:PORT
+	@$(VENV)/python -m local up --source "$(SOURCE)" --speed $(SPEED) $(ARGS)
+
+test: check  ## Run all tests that this machine can run, after the checks
+	$(VENV)/python -m pytest $(ARGS)
+
+check: install-dev  ## Lint and type-check
+	$(VENV)/ruff check .
+	$(VENV)/flake8
+	$(VENV)/mypy
+
+bench: install-dev  ## Run the benchmarks; each prints a ratio
+	$(VENV)/python -m benchmarks $(ARGS)
+
+clean:  ## Stop what runs and remove all state: data, models, logs
+	@if [ -x $(VENV)/python ] && [ -e .state ]; then $(VENV)/python -m local down; fi
+	rm -rf .state
+
+distclean: clean  ## Remove the virtual environment too
+	rm -rf .venv
+
+install-local:
+	@$(PYTHON) local/install.py local
+
+install-dev:
+	@$(PYTHON) local/install.py dev
