@@ -39,6 +39,9 @@ _NO_FORWARD = ForwardFit(_NAN, _NAN, _NAN, 0)
 _OUTLIER_SPREADS = 4.0  # an outlier is off the curve by so many half-spreads,
 _OUTLIER_SCALES = 8.0  # by so many times what the median quote is off,
 _OUTLIER_VOL = 0.002  # and by at least this volatility
+_ROUNDER = (0.3, 1.0)  # widths tried where the best curve has butterfly arbitrage, and
+_ROUNDER_COST = 1.5  # how much larger their fit error may be, or
+_ROUNDER_SPREADS = 0.5  # how much of the median half-spread it may reach
 _SPREAD_FLOOR = 0.5  # of the median half-spread: no quote is trusted more than that
 _CHECK_Z = np.linspace(GRID_Z[0], GRID_Z[-1], 65)
 _TOLERANCE = 1e-9
@@ -86,7 +89,7 @@ def build_smile(
         if draft.reason is None:
             draft = _without_outliers(draft)
         if draft.reason is None:
-            draft = _checked(draft)
+            draft = _checked(_without_butterfly(draft))
         return _snapshot(draft)
 
 
@@ -131,12 +134,14 @@ def _with_points(draft: _Draft, limits: QuoteLimits) -> _Draft:
     return replace(found, reason=_shortage(found.points))
 
 
-def _with_curve(draft: _Draft, warm: RawSvi | None) -> _Draft:
+def _with_curve(
+    draft: _Draft, warm: RawSvi | None, min_sigma: float = svi.MIN_SIGMA
+) -> _Draft:
     points, tau = draft.points, draft.tau
     error = _half_spread(draft)
     error = np.maximum(error, _SPREAD_FLOOR * _middle(error))
     weight = 1.0 / (2 * points.mid_iv * tau * error) ** 2  # dw = 2 σ τ dσ
-    curve = svi.fit(points.log_moneyness, points.mid_iv**2 * tau, weight, warm)
+    curve = svi.fit(points.log_moneyness, points.mid_iv**2 * tau, weight, warm, min_sigma)
     return replace(draft, curve=curve, reason=None if curve else NO_FIT)
 
 
@@ -152,14 +157,38 @@ def _without_outliers(draft: _Draft) -> _Draft:
     return replace(kept, curve=None, reason=reason) if reason else _with_curve(kept, draft.curve)
 
 
+def _without_butterfly(draft: _Draft) -> _Draft:
+    """A rounder curve where the best one has butterfly arbitrage and the rounder fits as well.
+
+    The arbitrage is mostly where nothing is quoted, beside a vertex drawn sharp by a few quotes.
+    """
+    if _butterfly_ok(draft):
+        return draft
+    enough = max(_ROUNDER_COST * _misfit(draft), _ROUNDER_SPREADS * _middle(_half_spread(draft)))
+    for width in _ROUNDER:
+        rounder = _with_curve(draft, None, width)
+        if rounder.curve and _butterfly_ok(rounder) and _misfit(rounder) <= enough:
+            return rounder
+    return draft
+
+
+def _butterfly_ok(draft: _Draft) -> bool:
+    assert draft.curve is not None
+    deviation = np.sqrt(svi.total_variance(draft.curve, np.zeros(1))[0])
+    return bool((svi.durrleman(draft.curve, _CHECK_Z * deviation) >= -_TOLERANCE).all())
+
+
+def _misfit(draft: _Draft) -> float:
+    return float(np.sqrt(np.mean(_residual(draft) ** 2)))
+
+
 def _checked(draft: _Draft) -> _Draft:
     """The draft, or the reason why its curve is not to be believed."""
     assert draft.curve is not None
     deviation = float(np.sqrt(svi.total_variance(draft.curve, np.zeros(1))[0]))
     if not draft.forward.error <= MAX_FORWARD_ERROR * draft.forward.forward * deviation:
         return replace(draft, curve=None, reason=VAGUE_FORWARD)
-    misfit = float(np.sqrt(np.mean(_residual(draft) ** 2) * draft.tau))
-    if not misfit <= MAX_FIT_ERROR * deviation:
+    if not _misfit(draft) * np.sqrt(draft.tau) <= MAX_FIT_ERROR * deviation:
         return replace(draft, curve=None, reason=NO_FIT)
     return draft
 
@@ -202,9 +231,7 @@ def _snapshot(draft: _Draft) -> SmileSnapshot:
     fit_error, butterfly_ok = _NAN, False
     if draft.curve is not None:
         atm_vol, grid_vol, observed = _on_grid(draft.curve, tau, draft.points.log_moneyness)
-        fit_error = float(np.sqrt(np.mean(_residual(draft) ** 2)))
-        check = svi.durrleman(draft.curve, _CHECK_Z * atm_vol * np.sqrt(tau))
-        butterfly_ok = bool((check >= -_TOLERANCE).all())
+        fit_error, butterfly_ok = _misfit(draft), _butterfly_ok(draft)
     ages = quotes.quote_age_s[draft.rows]
     ages = ages[np.isfinite(ages)]
     return SmileSnapshot(

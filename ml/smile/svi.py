@@ -22,13 +22,15 @@ from ml.types import Floats, RawSvi
 MIN_FREE_QUOTES = 8
 """With fewer quotes than this, m and σ are held and only a, b and ρ are fitted."""
 MIN_QUOTES = 3
+MIN_SIGMA = 0.02
+"""Least width σ of the curve's vertex, in standard deviations s."""
 VARIANCE_FLOOR = 1e-4
 """Least total variance of the curve, as a share of the at-the-money one."""
 
 _HELD_SIGMA = 1.0  # width of a held curve in standard deviations: close to a parabola in z
 _GRID_SIGMA = np.geomspace(0.06, 5.0, 7)
 _GRID_M = 11
-_MIN_SIGMA, _MAX_SIGMA = 0.02, 12.0
+_MAX_SIGMA = 12.0
 _MARGIN = 0.25  # the vertex may lie outside the quoted strikes by this share of their range
 _FARTHEST = 1e3  # standard deviations beyond which a strike is no quote but a mistake
 _STARTS = 3
@@ -59,6 +61,7 @@ class _Problem:
     scale: float
     low_m: float
     high_m: float
+    min_sigma: float
 
 
 def total_variance(svi: RawSvi, log_moneyness: Floats) -> Floats:
@@ -89,17 +92,19 @@ def fit(
     variance: Floats,
     weight: Floats,
     warm: RawSvi | None = None,
+    min_sigma: float = MIN_SIGMA,
 ) -> RawSvi | None:
     """The weighted least-squares raw SVI of total variances at ln(K/F); arrays of shape (n,).
 
     `weight` is the inverse squared error of `variance`. `warm`, the fit of an instant before,
     replaces the search from several starts while it still leads to a fit within those errors.
     With fewer than `MIN_FREE_QUOTES` quotes m and σ are held, at `warm`'s or at m = 0 and σ = s.
+    `min_sigma` is the least width in standard deviations: a larger one rounds the curve off.
     Within Lee's bounds and positive; butterfly arbitrage is to be checked by `durrleman`.
     None where there are fewer than 3 quotes, values that are not finite, or no finite curve.
     """
     with np.errstate(all="ignore"):
-        problem = _scaled(log_moneyness, variance, weight)
+        problem = _scaled(log_moneyness, variance, weight, min_sigma)
         if problem is None:
             return None
         start = None if warm is None else _warm_start(problem, warm)
@@ -108,7 +113,7 @@ def fit(
         return _unscaled(curves[:, np.argmin(curves[_COST])], problem.scale)
 
 
-def _scaled(k: Floats, w: Floats, weight: Floats) -> _Problem | None:
+def _scaled(k: Floats, w: Floats, weight: Floats, min_sigma: float) -> _Problem | None:
     if len(w) < MIN_QUOTES or not (w > 0).all() or not (weight > 0).all():
         return None
     scale = float(np.sqrt(w[np.argmin(np.abs(k))]))
@@ -120,7 +125,7 @@ def _scaled(k: Floats, w: Floats, weight: Floats) -> _Problem | None:
     margin = _MARGIN * (high - low)
     unit = total * scale**4 / len(w)
     columns = np.stack([share, share * v], axis=1)
-    return _Problem(x, v, share, columns, unit, scale, low - margin, high + margin)
+    return _Problem(x, v, share, columns, unit, scale, low - margin, high + margin, min_sigma)
 
 
 def _unscaled(curve: Floats, scale: float) -> RawSvi | None:
@@ -146,14 +151,14 @@ def _search(problem: _Problem, start: Curves | None) -> Curves:
         if start[_COST, 0] * problem.unit <= _WARM_ENOUGH:
             return start
     m, sigma = np.meshgrid(np.linspace(problem.low_m, problem.high_m, _GRID_M), _GRID_SIGMA)
-    coarse = _solve(problem, m.ravel(), sigma.ravel())
+    coarse = _solve(problem, *_bounded(problem, m.ravel(), sigma.ravel()))
     found = _descend(problem, coarse[:, np.argsort(coarse[_COST])[:_STARTS]])
     return found if start is None else np.concatenate([found, start], axis=1)
 
 
 def _bounded(problem: _Problem, m: Floats, sigma: Floats) -> tuple[Floats, Floats]:
     m = np.minimum(np.maximum(m, problem.low_m), problem.high_m)
-    return m, np.minimum(np.maximum(sigma, _MIN_SIGMA), _MAX_SIGMA)
+    return m, np.minimum(np.maximum(sigma, problem.min_sigma), _MAX_SIGMA)
 
 
 def _solve(problem: _Problem, m: Floats, sigma: Floats) -> Curves:
