@@ -200,7 +200,7 @@ def test_other_images_have_no_torch(image: str) -> None:
 
 def skaffold(profiles: list[str]) -> Object:
     """The configuration with some profiles' patches applied."""
-    config = yaml.safe_load((REPOSITORY / "skaffold.yaml").read_text())
+    config: Object = yaml.safe_load((REPOSITORY / "skaffold.yaml").read_text())
     for profile in config["profiles"]:
         if profile["name"] in profiles:
             for each in profile["patches"]:
