@@ -69,6 +69,8 @@ class FeedHealth:
             return Meaning.LOST.value
         if self._competing_since is not None:
             return Meaning.COMPETING.value
+        if self._renew:
+            return "subscriptions are to be made anew"
         if self._broken and age > FARM_GRACE_S:
             codes = ", ".join(map(str, sorted(self._broken)))
             return f"{Meaning.FARM_BROKEN.value} ({codes}) and quotes stand still"

@@ -36,8 +36,8 @@ def mid(ticker: Ticker) -> float | None:
 
 
 def spot(ticker: Ticker) -> float | None:
-    """The underlying's mid, else its last price, else its close."""
-    return mid(ticker) or price(ticker.last) or price(ticker.close)
+    """The underlying's mid, else its last price; yesterday's close would choose wrong lines."""
+    return mid(ticker) or price(ticker.last)
 
 
 class ChangeTimes:

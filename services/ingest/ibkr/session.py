@@ -125,15 +125,17 @@ class Session:
         self._health.on_code(code, time.monotonic())
         if meaning is Meaning.PORT_RESET:
             self._fatal = meaning.value
-        elif meaning in CONTRACT_DEAD and contract is not None:
-            self._drop(contract, meaning, code)
-        if code not in self._codes and meaning not in SILENT:
+        ours = meaning not in CONTRACT_DEAD or self._drop(contract, meaning, code)
+        if ours and code not in self._codes and meaning not in SILENT:
             self._codes.add(code)
             log.warning("the gateway says", code=code, text=text, meaning=meaning.value)
 
-    def _drop(self, contract: Contract, meaning: Meaning, code: int) -> None:
+    def _drop(self, contract: Contract | None, meaning: Meaning, code: int) -> bool:
+        """Do without a contract that is refused; False if it was not one of our lines."""
         ticker = self._lines.underlying
+        if contract is None:
+            return False
         if ticker is not None and ticker.contract is contract:
             self._fatal = f"{self._setting.symbol}: {meaning.value} (error {code})"
-        else:
-            self._lines.drop(contract, meaning)
+            return True
+        return self._lines.drop(contract, meaning) is not None
