@@ -47,8 +47,8 @@ def _parser() -> argparse.ArgumentParser:
                     help="simulator, recording FILE, or HOST:PORT of a gateway")
     up.add_argument("--speed", type=float, default=60.0,
                     help="market seconds per second of a recording")
-    up.add_argument("--history", type=float, default=6.0, metavar="HOURS",
-                    help="simulated history that trains the first model")
+    up.add_argument("--history", type=float, default=6.5, metavar="HOURS",
+                    help="of the last session, to train the first model")
     up.add_argument("--warmup", type=float, default=60.0, metavar="MINUTES",
                     help="simulated time before now that is filled at start")
     up.add_argument("--train", default="", metavar="OPTIONS", help="more options of ml.train")

@@ -32,8 +32,8 @@ class Demo:
     """The source's own folder below the state folder."""
     ports: Mapping[str, int]
     symbol: str = "SPY"
-    history: timedelta = timedelta(hours=6)
-    """Simulated quotes that train the first model, all before the warm-up."""
+    history: timedelta = timedelta(hours=6.5)
+    """Simulated quotes that train the first model, of the last session before the warm-up."""
     warmup: timedelta = timedelta(minutes=60)
     """At most that much of the time before now is filled at start."""
     step_s: int = 60
@@ -104,12 +104,15 @@ def _history(demo: Demo) -> list[Part]:
     """Training history of the simulated market, made once; a recording brings its own."""
     if demo.source.kind != "simulator":
         return []
-    end = demo.now - demo.warmup
     return [Part(
         name="history", env=demo.shared, stamp=demo.folder / "history.made",
-        command=(sys.executable, "-m", "services.simulator", "history",
-                 "--from", (end - demo.history).isoformat(), "--to", end.isoformat(),
-                 "--step", str(demo.step_s), "-o", str(demo.folder / "history.parquet")))]
+        command=(sys.executable, "-m", "local.history", str(demo.folder / "history.parquet"),
+                 "--hours", str(demo.history.total_seconds() / 3600),
+                 "--step", str(demo.step_s), "--before", _minutes(demo.warmup)))]
+
+
+def _minutes(span: timedelta) -> str:
+    return str(span.total_seconds() / 60)
 
 
 def _model(demo: Demo) -> list[Part]:
@@ -179,7 +182,7 @@ def _warmup(demo: Demo) -> Part:
         name="warmup", env=demo.shared, needs=("kafka", "migrations"),
         after=("writer", "features"),
         command=(sys.executable, "-m", "local.warmup", str(demo.folder / "warmup.parquet"),
-                 "--minutes", str(demo.warmup.total_seconds() / 60), "--step", str(demo.step_s)))
+                 "--minutes", _minutes(demo.warmup), "--step", str(demo.step_s)))
 
 
 def _ingest(demo: Demo, host: str, port: int, needs: tuple[str, ...],
