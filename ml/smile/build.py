@@ -36,12 +36,13 @@ MAX_FIT_ERROR = 0.15
 _NAN = float("nan")
 _LIMITS = QuoteLimits()
 _NO_FORWARD = ForwardFit(_NAN, _NAN, _NAN, 0)
-_OUTLIER_SPREADS = 4.0  # an outlier is off the curve by so many half-spreads,
+_OUTLIER_SPREADS = 4.0  # an outlier is off the curve by so many times its error,
 _OUTLIER_SCALES = 8.0  # by so many times what the median quote is off,
 _OUTLIER_VOL = 0.002  # and by at least this volatility
 _ROUNDER = (0.3, 1.0)  # widths tried where the best curve has butterfly arbitrage, and
 _ROUNDER_COST = 1.5  # how much larger their fit error may be, or
 _ROUNDER_SPREADS = 0.5  # how much of the median half-spread it may reach
+_FARTHEST = 1.5  # standard deviations beyond the grid's ends, from where quotes are left out
 _SPREAD_FLOOR = 0.5  # of the median half-spread: no quote is trusted more than that
 _CHECK_Z = np.linspace(GRID_Z[0], GRID_Z[-1], 65)
 _TOLERANCE = 1e-9
@@ -75,6 +76,8 @@ def build_smile(
     quotes: the snapshot's `reason` says why there is no smile, and what was found until then
     (counts, forward, points) stays in it. On the grid the SVI curve is also read beyond the
     quoted strikes, where Lee's bounds keep it sane; `grid_observed` tells the two apart.
+    Quotes in the money, or beyond the grid by more than 1.5 standard deviations, are neither
+    rejected nor used.
     """
     tau = year_fraction(quotes.at, quotes.expiry, quotes.settlement)
     with np.errstate(all="ignore"):
@@ -131,6 +134,7 @@ def _with_points(draft: _Draft, limits: QuoteLimits) -> _Draft:
     points = found.points
     wide = quality.too_wide_in_vol(points.bid_iv, points.mid_iv, points.ask_iv, limits)
     found = _reject(found, wide, "too_wide")
+    found = _keep(found, _beyond_grid(found) <= _FARTHEST)
     return replace(found, reason=_shortage(found.points))
 
 
@@ -138,7 +142,7 @@ def _with_curve(
     draft: _Draft, warm: RawSvi | None, min_sigma: float = svi.MIN_SIGMA
 ) -> _Draft:
     points, tau = draft.points, draft.tau
-    error = _half_spread(draft)
+    error = _error(draft)
     error = np.maximum(error, _SPREAD_FLOOR * _middle(error))
     weight = 1.0 / (2 * points.mid_iv * tau * error) ** 2  # dw = 2 σ τ dσ
     curve = svi.fit(points.log_moneyness, points.mid_iv**2 * tau, weight, warm, min_sigma)
@@ -148,8 +152,9 @@ def _with_curve(
 def _without_outliers(draft: _Draft) -> _Draft:
     """Fitted again without the quotes that are far off, where there are any."""
     off = np.abs(_residual(draft))
-    far = off > np.maximum(_OUTLIER_SPREADS * _half_spread(draft), _OUTLIER_VOL)
-    far &= off > _OUTLIER_SCALES * _middle(off)
+    error = _error(draft)
+    far = off > np.maximum(_OUTLIER_SPREADS * error, _OUTLIER_VOL)
+    far &= off / error > _OUTLIER_SCALES * _middle(off / error)
     if not far.any():
         return draft
     kept = _reject(draft, far, "outlier")
@@ -199,8 +204,12 @@ def _reject(draft: _Draft, where: Bools, reason: str) -> _Draft:
         return draft
     codes = draft.codes.copy()
     codes[draft.rows[where]] = reason
-    points = QuotePoints(*(getattr(draft.points, name)[~where] for name in QuotePoints.__slots__))
-    return replace(draft, codes=codes, rows=draft.rows[~where], points=points)
+    return _keep(replace(draft, codes=codes), ~where)
+
+
+def _keep(draft: _Draft, where: Bools) -> _Draft:
+    points = QuotePoints(*(getattr(draft.points, name)[where] for name in QuotePoints.__slots__))
+    return replace(draft, rows=draft.rows[where], points=points)
 
 
 def _shortage(points: QuotePoints) -> str | None:
@@ -208,6 +217,24 @@ def _shortage(points: QuotePoints) -> str | None:
         return TOO_FEW_QUOTES
     both = points.log_moneyness[0] < 0 <= points.log_moneyness[-1]
     return None if both else ONE_WING
+
+
+def _beyond_grid(draft: _Draft) -> Floats:
+    """By how many standard deviations the points lie beyond the grid's ends; 0 within."""
+    points = draft.points
+    if not len(points.strike):
+        return np.empty(0)
+    vol = points.mid_iv[np.argmin(np.abs(points.log_moneyness))]
+    z = points.log_moneyness / (vol * np.sqrt(draft.tau))
+    return np.asarray(np.maximum(np.maximum(GRID_Z[0] - z, z - GRID_Z[-1]), 0.0))
+
+
+def _error(draft: _Draft) -> Floats:
+    """What the curve may be off the mids: half the spread, and more beyond the grid.
+
+    Five parameters cannot follow the far wings too, and it is the grid that matters.
+    """
+    return np.asarray(_half_spread(draft) * (1 + _beyond_grid(draft) ** 2))
 
 
 def _half_spread(draft: _Draft) -> Floats:

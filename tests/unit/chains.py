@@ -18,12 +18,15 @@ CURVE = RawSvi(0.5 * DEVIATION**2, 0.25 * DEVIATION, -0.5, 0.1 * DEVIATION, 1.8 
 
 
 def make_chain(
-    count: int = 40, half_spread: float = 0.02, tick: float = 0.0, curve: RawSvi = CURVE
+    count: int = 40, half_spread: float = 0.02, tick: float = 0.0, reach: float = 1.0
 ) -> ChainQuotes:
-    """A put and a call at each of `count` strikes, priced on `curve`; bid and ask on the tick."""
-    strike = np.repeat(FORWARD * np.exp(np.linspace(-2.6, 1.6, count) * DEVIATION), 2)
+    """A put and a call at each of `count` strikes, priced on `CURVE`; bid and ask on the tick.
+
+    Strikes reach from 2.6 deviations below the forward to 1.6 above it, times `reach`.
+    """
+    strike = np.repeat(FORWARD * np.exp(np.linspace(-2.6, 1.6, count) * reach * DEVIATION), 2)
     is_call = np.arange(2 * count) % 2 == 0
-    vol = np.sqrt(total_variance(curve, np.log(strike / FORWARD)) / TAU)
+    vol = np.sqrt(total_variance(CURVE, np.log(strike / FORWARD)) / TAU)
     mid = black.price(FORWARD, strike, TAU, vol, is_call, DISCOUNT)
     bid, ask = mid - half_spread, mid + half_spread
     if tick:

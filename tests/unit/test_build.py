@@ -139,6 +139,15 @@ def test_quotes_that_are_no_smile_are_refused():
     assert len(smile.quotes.strike) > 10
 
 
+def test_quotes_far_beyond_the_grid_are_neither_used_nor_rejected():
+    smile = build_smile(make_chain(60, half_spread=1e-6, reach=2.2))
+    z = smile.quotes.log_moneyness / (smile.atm_vol * np.sqrt(TAU))
+    assert smile.reason is None
+    assert -4.1 < z.min() < -3.5
+    assert 2.5 < z.max() < 3.1
+    assert smile.rejects == {}
+
+
 def test_limits_are_the_callers():
     stale = QuoteLimits(max_age_s=0.5)
     assert build_smile(make_chain(), limits=stale).rejects == {"stale": 80}
