@@ -44,6 +44,10 @@ class FeedHealth:
         # A farm that came back has left subscriptions dead before, without a word.
         self._renew |= bool(mended) and code == MARKET_DATA_FARM_FINE
 
+    def renew(self) -> None:
+        """Have all subscriptions made anew at the next occasion."""
+        self._renew = True
+
     def take_renewal(self, now: float, changed_at: float) -> bool:
         """True, once, when all subscriptions must be made anew."""
         if self._lost:

@@ -19,8 +19,8 @@ from services.ingest.ibkr.sampler import ChangeTimes, median_age_s, sample
 from services.ingest.ibkr.subscriptions import Subscriptions
 from services.ingest.settings import IngestSettings
 
-LIVE_OR_DELAYED = 3
-"""Market data type 3: live where the account has it, else delayed; ticks say which."""
+LIVE, DELAYED = 1, 3
+"""Market data types: delayed is asked for only once live is refused."""
 SILENT = {Meaning.NOISE, Meaning.FARM_FINE}
 log = structlog.stdlib.get_logger(__name__)
 
@@ -39,6 +39,7 @@ class Session:
         self._last: datetime | None = None
         self._fatal: str | None = None
         self._codes: set[int] = set()
+        self._type = LIVE
 
     async def samples(self) -> AsyncGenerator[list[ChainSlice], None]:
         """The chain at each multiple of the cadence, until the stop.
@@ -48,7 +49,7 @@ class Session:
             UserMistake: the symbol or its options do not exist.
         """
         self._ib.errorEvent += self._on_error
-        self._ib.reqMarketDataType(LIVE_OR_DELAYED)
+        self._ib.reqMarketDataType(LIVE)
         await self._keep_up(await self._clock.read(time.time()))
         while True:
             tick = next_multiple(time.time(), self._setting.sample_seconds)
@@ -132,10 +133,12 @@ class Session:
 
     def _drop(self, contract: Contract | None, meaning: Meaning, code: int) -> bool:
         """Do without a contract that is refused; False if it was not one of our lines."""
-        ticker = self._lines.underlying
-        if contract is None:
+        if contract is None or not self._lines.holds(contract):
             return False
-        if ticker is not None and ticker.contract is contract:
+        if meaning is Meaning.NOT_ENTITLED and self._type == LIVE:
+            self._type = DELAYED
+            self._ib.reqMarketDataType(DELAYED)
+            self._health.renew()
+        elif not self._lines.drop(contract, meaning):
             self._fatal = f"{self._setting.symbol}: {meaning.value} (error {code})"
-            return True
-        return self._lines.drop(contract, meaning) is not None
+        return True

@@ -86,18 +86,23 @@ class Subscriptions:
             generic_ticks = "" if ticker is self.underlying else GENERIC_TICKS
             await self._subscribe(_contract(ticker), generic_ticks)
 
-    def drop(self, contract: Contract, meaning: Meaning) -> Line | None:
-        """Take out a contract whose subscription the gateway refused; its line, if it had one."""
+    def holds(self, contract: Contract) -> bool:
+        """Whether one of our lines, the underlying's too, is of this very object."""
+        return any(ticker is not None and ticker.contract is contract
+                   for ticker in (self.underlying, *self.tickers.values()))
+
+    def drop(self, contract: Contract, meaning: Meaning) -> bool:
+        """Take out an option whose subscription the gateway refused; False if it is none."""
         line = next((line for line, ticker in self.tickers.items()
                      if ticker.contract is contract), None)
         if line is None:
-            return None
+            return False
         self._ib.wrapper.endTicker(self._detach(self.tickers.pop(line)), "mktData")
         if meaning is Meaning.NO_LINE:
             self._limit = max(self.held, 2)
         else:
             self.refused.add(line)
-        return line
+        return True
 
     async def _subscribe(self, contract: Contract, generic_ticks: str) -> Ticker:
         await self._bucket.take()
