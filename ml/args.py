@@ -85,8 +85,8 @@ class FitArgs(Args, frozen=True, kw_only=True):
     """Of AdamW."""
     seed: Annotated[int, Meta(ge=0)] = 0
     """Of the weights and of the order of samples."""
-    threads: Positive = 2
-    """Of torch."""
+    threads: Positive = 1
+    """Of torch; the networks are too small to gain by more."""
     quantiles: tuple[float, float, float] = QUANTILES
     """Lower end of the band, median, upper end."""
 

@@ -11,31 +11,42 @@ import numpy as np
 
 from ml.baselines import band_at
 from ml.contract import MEDIAN
-from ml.dataset import Samples
+from ml.dataset import Ints, Samples
 from ml.history import Series
 from ml.scores import Outcome, outcomes
 from ml.types import Floats
 
+MIN_BLOCKS = 8
+"""Independent stretches of time, each a horizon long, that evidence must span."""
 
-def shrinkage(median: Floats, change: Floats) -> Floats:
-    """Per horizon, the weight in [0, 1] of the median with the least squared error, (H,).
 
-    `median` and `change` (N, H, 17) are in time order; unknown changes are NaN. The smaller
-    weight of the two halves of the fold is taken: what helps in one half only is silenced.
+def shrinkage(median: Floats, change: Floats, at_s: Floats,
+              horizons_s: Sequence[int]) -> Floats:
+    """Per horizon, the weight in [0, 1] of the median that the fold's evidence is enough for, (H,).
+
+    `median` and `change` (N, H, 17), unknown changes NaN, made at `at_s` (N,). The weight with
+    the least squared error, less its standard error: forecasts that overlap in time share what
+    happens, so only blocks as long as the horizon count as independent, and with fewer than
+    `MIN_BLOCKS` of them the model keeps silent.
     """
-    middle = len(median) // 2
-    halves = [_best_weight(median[part], change[part])
-              for part in (slice(None, middle), slice(middle, None))]
-    return np.minimum(*halves)
+    return np.array([_weight(median[:, place], change[:, place], (at_s // horizon_s).astype(int))
+                     for place, horizon_s in enumerate(horizons_s)])
 
 
-def _best_weight(median: Floats, change: Floats) -> Floats:
-    """argmin over w of Σ (w m − y)², held within [0, 1]: Σ m y / Σ m²."""
+def _weight(median: Floats, change: Floats, block: Ints) -> float:
+    """argmin over w of Σ (w m − y)² is Σ m y / Σ m²; its error is clustered by block."""
     known = np.isfinite(change)
-    agreement = np.where(known, median * np.nan_to_num(change), 0.0).sum(axis=(0, 2))
-    power = np.where(known, median**2, 0.0).sum(axis=(0, 2))
-    weight = np.divide(agreement, power, out=np.zeros_like(power), where=power > 0)
-    return np.clip(weight, 0.0, 1.0)
+    agreement = np.where(known, median * np.nan_to_num(change), 0.0).sum(axis=1)  # (N,)
+    power = np.where(known, median**2, 0.0).sum(axis=1)  # (N,)
+    _, places = np.unique(block[known.any(axis=1)], return_inverse=True)
+    by_block = [np.bincount(places, sums[known.any(axis=1)]) for sums in (agreement, power)]
+    blocks, total = len(by_block[0]), float(power.sum())
+    if blocks < MIN_BLOCKS or total == 0.0:
+        return 0.0
+    best = float(agreement.sum()) / total
+    residual = by_block[0] - best * by_block[1]
+    error = np.sqrt((residual**2).sum() * blocks / (blocks - 1)) / total
+    return float(np.clip(best - error, 0.0, 1.0))
 
 
 def band_offsets(quantiles: Floats, weights: Floats, samples: Samples,

@@ -199,4 +199,3 @@ def fit_scaler(training: Samples) -> StandardScaler:
         raise TrainingDataError(f"nothing to learn from: {', '.join(still)} never changes in "
                                 "the training history")
     return scaler
-

@@ -18,7 +18,7 @@ class Progress:
         self._bars = Bars(transient=True) if sys.stderr.isatty() and not quiet else None
         self._quiet = quiet
         self._tasks: dict[str, TaskID] = {}
-        self._said_at = 0.0
+        self._said_at = time.monotonic()
 
     def __enter__(self) -> Self:
         if self._bars is not None:

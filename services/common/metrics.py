@@ -52,6 +52,11 @@ PIPELINE_SECONDS = Histogram("smile_pipeline_sampled_to_forecast_seconds",
                              "From `sampled_at` to the committed forecast, live sources only.",
                              buckets=LATENCY_BUCKETS)
 
+# --- model server
+MODEL_VERSION = Gauge("smile_model_server_version", "Version of the model being served.",
+                      ["model", "alias"], multiprocess_mode="mostrecent")
+MODEL_RELOADS = Counter("smile_model_server_loads_total", "Models loaded since the start.")
+
 # --- monitor
 SCORED = Counter("smile_monitor_scored_total", "Forecasts scored.", ["outcome"])
 ERROR_BP = Gauge("smile_monitor_error_bp",
