@@ -4,11 +4,13 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from streamlit.web import cli
 
+from dashboard import charts
 from dashboard.settings import DashboardSettings
 from services.common import health
 from services.common.errors import SettingsError
@@ -26,7 +28,8 @@ def main() -> int:
         with ExitStack() as stack:
             heartbeat = health.Heartbeat()
             stack.enter_context(health.serve(settings.metrics_port, heartbeat))
-            _watch(settings, heartbeat)
+            _in_background(_warm_up)
+            _in_background(_probe_for_ever, health_url(settings), heartbeat)
             cli.main(arguments(settings), standalone_mode=False)
     except SettingsError as error:
         print(error, file=sys.stderr)
@@ -57,14 +60,20 @@ def health_url(settings: DashboardSettings) -> str:
     return f"http://{host}:{settings.dashboard_port}{path}/_stcore/health"
 
 
-def _watch(settings: DashboardSettings, heartbeat: health.Heartbeat) -> None:
-    """The heart beats while the web server answers."""
-    probe = threading.Thread(target=_probe_for_ever, args=(health_url(settings), heartbeat),
-                             name="probe", daemon=True)
-    probe.start()
+def _in_background(work: Callable[..., None], *values: object) -> None:
+    threading.Thread(target=work, args=values, name=work.__name__, daemon=True).start()
+
+
+def _warm_up() -> None:
+    """Make the first page's charts, so that the first viewer doesn't wait for them."""
+    for axis in charts.AXES:
+        charts.smile(axis, True)
+        charts.difference(axis, True)
+    charts.atm_history()
 
 
 def _probe_for_ever(url: str, heartbeat: health.Heartbeat) -> None:
+    """The heart beats while the web server answers."""
     pause = threading.Event()
     while not pause.wait(PROBE_S):
         if answers(url):

@@ -11,6 +11,6 @@ st.html("<style>"
 st.navigation([
     st.Page("pages/live.py", title="Live smile", icon=":material/ssid_chart:", default=True),
     st.Page("pages/scores.py", title="Scores", icon=":material/target:"),
-    st.Page("pages/term_structure.py", title="Term structure", icon=":material/stacked_line_chart:"),
+    st.Page("pages/term_structure.py", title="Term structure", icon=":material/layers:"),
     st.Page("pages/pipeline.py", title="Pipeline", icon=":material/conversion_path:"),
 ], position="top").run()

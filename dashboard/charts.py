@@ -1,9 +1,9 @@
 """Every chart as a pure function that returns a specification without data.
 
-Each is made once (they are checked against Vega-Lite's schema, which takes a while) and must not be
-changed. The tables of `frames` go beside the specification (`st.vega_lite_chart`), so that a refresh moves
-the marks of the chart on the page and never builds it anew. Colours mean one thing everywhere:
-blue-green is observed, amber is forecast, violet is a baseline.
+Each is made once, since checking it against Vega-Lite's schema takes a while, and must not be
+changed. The tables of `frames` go beside the specification (`st.vega_lite_chart`), so that a
+refresh moves the marks of the chart on the page and never builds it anew. Colours mean one thing
+everywhere: blue-green is observed, amber is forecast, violet is a baseline.
 """
 
 import functools
@@ -16,6 +16,7 @@ from dashboard.frames import ATM_SEEN, BAND, BASELINE, FIT, FORECAST, QUOTE
 
 Axis = Literal["log_moneyness", "strike", "z"]
 Spec = dict[str, Any]
+Layers = alt.LayerChart | alt.FacetChart
 AXES: dict[Axis, str] = {"log_moneyness": "Log-moneyness ln(K/F)", "strike": "Strike",
                          "z": "Standardised moneyness z = k / (σ_ATM √τ)"}
 OBSERVED, AHEAD, VIOLET, QUOTES, INK, MUTED, LINE = (
@@ -41,9 +42,9 @@ def smile(axis: Axis, with_baseline: bool, height: int = 360) -> Spec:
 def difference(axis: Axis, with_baseline: bool, height: int = 360) -> Spec:
     """The same series less the fitted curve, in basis points; draws `frames.difference_points`."""
     layers = [QUOTE, FORECAST, BAND, *([BASELINE] if with_baseline else [])]
-    zero = alt.Chart().mark_rule(color=OBSERVED, strokeWidth=2).encode(y=alt.datum(0))
+    zero = alt.Chart(alt.InlineData([{}])).mark_rule(color=OBSERVED, strokeWidth=2)
     marks = _smile_layers(axis, layers, _basis_points_axis, "bp", _DIFFERENCES)
-    return _finish(zero + marks, height)
+    return _finish(zero.encode(y=alt.datum(0)) + marks, height)
 
 
 @functools.lru_cache(maxsize=16)
@@ -66,7 +67,7 @@ _DIFFERENCES = [alt.Tooltip("layer:N", title="Series"),
 
 
 def _smile_layers(axis: Axis, layers: list[str], y: Callable[[str], alt.Y], value: str,
-                  tooltip: list[alt.Tooltip], small: bool = False) -> alt.LayerChart:
+                  tooltip: list[alt.Tooltip], small: bool = False) -> Layers:
     """The marks of these series, the band lowest and the forecast on top."""
     x = alt.X(f"{axis}:Q", title=None if small else AXES[axis],
               scale=alt.Scale(zero=False, nice=False, padding=14),
@@ -191,15 +192,25 @@ def _time_axis(field: str) -> alt.X:
                  axis=alt.Axis(format="%H:%M", tickCount=8, grid=False))
 
 
-def _finish(chart: alt.Chart | alt.LayerChart, height: int) -> Spec:
+def _finish(chart: alt.Chart | Layers, height: int) -> Spec:
     """Size, fonts and lines alike on every chart."""
     font = "'Source Sans', 'Source Sans Pro', sans-serif"
     axis = {"labelColor": MUTED, "titleColor": MUTED, "gridColor": LINE, "domainColor": LINE,
             "tickColor": LINE, "labelFont": font, "titleFont": font, "labelFontSize": 12,
             "titleFontSize": 12, "titleFontWeight": 400, "titlePadding": 10, "labelPadding": 5}
     legend = {"labelColor": INK, "labelFont": font, "labelFontSize": 13, "labelLimit": 260}
-    finished = chart.properties(width="container", height=height).configure(
-        background="transparent", axis=axis, legend=legend, view={"stroke": None},
-        padding={"left": 4, "right": 10, "top": 4, "bottom": 4})
+    edges = {"left": 4, "right": 10, "top": 4, "bottom": 4}
+    finished = chart.properties(width="container", height=height, padding=edges).configure(
+        background="transparent", axis=axis, legend=legend, view={"stroke": None})
     spec: Spec = finished.to_dict(validate=True)
-    return spec
+    del spec["datasets"]
+    return _without_data(spec)
+
+
+def _without_data(spec: Spec) -> Spec:
+    """Charts made without data name an empty table, which would hide the one given beside."""
+    bare = {name: part for name, part in spec.items()
+            if name != "data" or part.get("name") != "empty"}
+    if "layer" in bare:
+        bare["layer"] = [_without_data(part) for part in bare["layer"]]
+    return bare

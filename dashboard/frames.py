@@ -29,17 +29,16 @@ REJECT_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The forecast of one horizon on display, and the baseline beside it."""
+    """The forecast of one horizon on display, and the baseline's grid smile (17,) beside it."""
 
-    forecast: Forecast | None
-    baseline: Forecast | None
+    forecast: Forecast | None = None
+    baseline: Floats | None = None
 
 
-def choose(forecasts: list[Forecast], horizon_s: int) -> Shown:
-    """The champion's forecast at a horizon, or the baseline that stands in for it."""
+def choose(forecasts: list[Forecast], horizon_s: int | None) -> Forecast | None:
+    """The champion's forecast at a horizon, or the baseline's that stands in for it."""
     by_role = {item.role: item for item in forecasts if item.horizon_s == horizon_s}
-    champion, baseline = by_role.get("champion"), by_role.get("baseline")
-    return Shown(champion or baseline, baseline if champion else None)
+    return by_role.get("champion") or by_role.get("baseline")
 
 
 def forecast_tau(smile: Smile, forecast: Forecast) -> float:
@@ -54,14 +53,12 @@ def smile_points(smile: Smile, shown: Shown) -> pd.DataFrame:
     Grid points lie at k = z σ_ATM √τ and K = F eᵏ of their own curve; quotes at their strikes.
     """
     parts = [_quotes(smile), _fit(smile)]
-    for layer, forecast in ((FORECAST, shown.forecast), (BASELINE, shown.baseline)):
-        if forecast is not None:
-            parts.append(_curve(layer, forecast.smile, forecast_tau(smile, forecast),
-                                forecast.forward))
+    if shown.baseline is not None:
+        parts.append(_curve(BASELINE, shown.baseline, smile.tau, smile.forward))
     if shown.forecast is not None:
-        parts.append(_band(smile, shown.forecast))
-    return pd.concat([part.dropna(how="all", axis=1) for part in parts if len(part)] or parts,
-                     ignore_index=True).reindex(columns=SMILE_COLUMNS)
+        forecast, tau = shown.forecast, forecast_tau(smile, shown.forecast)
+        parts += [_band(forecast, tau), _curve(FORECAST, forecast.smile, tau, forecast.forward)]
+    return pd.concat(parts, ignore_index=True).reindex(columns=SMILE_COLUMNS)
 
 
 def difference_points(smile: Smile, shown: Shown) -> pd.DataFrame:
@@ -176,9 +173,9 @@ def _curve(layer: str, vol: Floats, tau: float, forward: float) -> pd.DataFrame:
     }).dropna()
 
 
-def _band(smile: Smile, forecast: Forecast) -> pd.DataFrame:
+def _band(forecast: Forecast, tau: float) -> pd.DataFrame:
     """The band lies around the drawn curve at the distances that the forecast gives."""
-    curve = _curve(BAND, forecast.smile, forecast_tau(smile, forecast), forecast.forward)
-    ends = {name: curve["iv"] + np.interp(curve["z"], GRID_Z, edge - forecast.smile)
-            for name, edge in (("low", forecast.lower), ("high", forecast.upper))}
-    return curve.drop(columns="iv").assign(**ends).dropna()
+    curve = _curve(BAND, forecast.smile, tau, forecast.forward)
+    low, high = (curve["iv"] + np.interp(curve["z"], GRID_Z, edge - forecast.smile)
+                 for edge in (forecast.lower, forecast.upper))
+    return curve.drop(columns="iv").assign(low=low, high=high).dropna()

@@ -1,7 +1,7 @@
 """The queries behind small caches: one answer serves every viewer for a second or so."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from typing import ParamSpec, TypeVar
 
 import pandas as pd
@@ -11,15 +11,24 @@ from dashboard import queries
 from dashboard.database import Reader
 from dashboard.freshness import Freshness
 from dashboard.settings import DashboardSettings
+from ml.features import filtered_smile
+from ml.types import Floats
 from services.common.settings import load
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@st.cache_resource
+def settings() -> DashboardSettings:
+    """What the environment says."""
+    return load(DashboardSettings)
 
 
 @st.cache_resource
 def reader() -> Reader:
     """The one connection of this process."""
-    return Reader(load(DashboardSettings).database_url)
+    return Reader(settings().database_url)
 
 
 @st.cache_resource
@@ -55,6 +64,14 @@ def smile(symbol: str, expiry: date) -> queries.Smile | None:
 @_cached(1)
 def forecasts(symbol: str, expiry: date) -> list[queries.Forecast]:
     return queries.forecasts(reader(), symbol, expiry)
+
+
+@_cached(1)
+def baseline(symbol: str, expiry: date, at: datetime) -> Floats:
+    """The filtered smile (17,) at this instant, which the baseline holds at every horizon."""
+    shape = settings()
+    grids = queries.recent_grids(reader(), symbol, expiry, at, shape.step_s, shape.window)
+    return filtered_smile(grids, shape.filter_weight)
 
 
 @_cached(1)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard.database import Reader
+from ml.smile.grid import GRID_SIZE
 from ml.types import Floats
 
 ATM_PLACE = 11  # of z = 0 in the grid arrays, counted from 1 as SQL does
@@ -147,6 +148,28 @@ def forecasts(reader: Reader, symbol: str, expiry: date) -> list[Forecast]:
     return [Forecast(**_record(row, arrays)) for row in frame.to_dict("records")]
 
 
+def recent_grids(reader: Reader, symbol: str, expiry: date, at: datetime, step_s: float,
+                 window: int) -> Floats:
+    """Grid smiles (window, 17) at steps of `step_s` up to `at`, newest last, NaN for missing.
+
+    Row i back is the latest of the half step up to `at` − i · `step_s`, as windows are built.
+    """
+    frame = reader.frame("""
+        SELECT lag.place, f.grid_vol
+        FROM generate_series(0, %(window)s - 1) AS lag (place)
+        CROSS JOIN LATERAL (
+            SELECT grid_vol FROM option_features
+            WHERE symbol = %(symbol)s AND expiry = %(expiry)s AND reason IS NULL
+              AND ts <= %(at)s - lag.place * make_interval(secs => %(step)s)
+              AND ts > %(at)s - (lag.place + 0.5) * make_interval(secs => %(step)s)
+            ORDER BY ts DESC LIMIT 1) f""",
+                         symbol=symbol, expiry=expiry, at=at, step=step_s, window=window)
+    grids = np.full((window, GRID_SIZE), np.nan)
+    for place, grid in zip(frame["place"], frame["grid_vol"], strict=True):
+        grids[window - 1 - place] = np.array(grid, dtype=np.float64)
+    return grids
+
+
 def atm_history(reader: Reader, symbol: str, expiry: date, minutes: int) -> pd.DataFrame:
     """`ts`, `atm_vol`: the last observed value of every ten seconds of the last `minutes`."""
     return reader.frame("""
@@ -184,17 +207,12 @@ def atm_forecasts(reader: Reader, symbol: str, expiry: date, horizon_s: int,
 
 def score_sums(reader: Reader, symbol: str, minutes: int, days: tuple[int, int],
                bin_s: int) -> pd.DataFrame:
-    """Sums over bins of target time of the scores of the last `minutes`, for `scoring`.
+    """Sums over bins of `bin_s` by target time of the last `minutes`' scores, for `scoring`.
 
-    Args:
-        days: least and greatest calendar days from forecast to expiry.
-        bin_s: width of a bin in seconds.
-
-    Returns:
-        One row per horizon_s, role, model_name and `at` (the bin's start): `forecasts`, `quotes`,
-        sums of squared errors in bp² (`model_sq`, `persistence_sq`, `filtered_sq`,
-        `strike_sq` with its own count `strike_count`), `covered` quotes among `banded`, and
-        the mean `half_spread_bp`.
+    `days` are the least and the greatest number of days from forecast to expiry. One row per
+    horizon_s, role, model_name and `at` (the bin's start): `forecasts`, `quotes`, sums of squared
+    errors in bp² (`model_sq`, `persistence_sq`, `filtered_sq`, `strike_sq` with its own count
+    `strike_count`), `covered` quotes among `banded`, and the mean `half_spread_bp`.
     """
     return reader.frame("""
         SELECT horizon_s, role, model_name,

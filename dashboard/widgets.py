@@ -40,7 +40,7 @@ def refreshing(draw: Callable[[], None], seconds: float) -> None:
 
 def feed_or_message() -> list[Feed]:
     """The symbols to choose from; if there are none, says what is missing."""
-    feeds = load.feeds()
+    feeds: list[Feed] = load.feeds()
     if not feeds:
         st.info(NO_SMILES if load.quotes_waiting() else NO_QUOTES, icon=":material/hourglass_top:")
     return feeds
@@ -54,8 +54,10 @@ def pick_feed(feeds: list[Feed]) -> Feed:
 
 def pick_expiry(symbol: str, today: date) -> date | None:
     """The expiry control, nearest first."""
-    return st.selectbox("Expiry", load.expiries(symbol), key=f"expiry-{symbol}",
-                        format_func=lambda expiry: expiry_text(expiry, today))
+    picked: date | None = st.selectbox(
+        "Expiry", load.expiries(symbol), key=f"expiry-{symbol}",
+        format_func=lambda expiry: expiry_text(expiry, today))
+    return picked
 
 
 def pick_horizon(symbol: str, made: list[Forecast]) -> int | None:
@@ -64,8 +66,10 @@ def pick_horizon(symbol: str, made: list[Forecast]) -> int | None:
     seen.update(forecast.horizon_s for forecast in made)
     if not seen:
         return None
-    return st.segmented_control("Forecast ahead", sorted(seen), default=min(seen), required=True,
-                                key=f"horizon-{symbol}", format_func=frames.horizon_text)
+    picked: int = st.segmented_control(
+        "Forecast ahead", sorted(seen), default=min(seen), required=True,
+        key=f"horizon-{symbol}", format_func=frames.horizon_text)
+    return picked
 
 
 def expiry_text(expiry: date, today: date) -> str:

@@ -6,8 +6,11 @@ import streamlit as st
 
 from dashboard import charts, frames, load, widgets
 from dashboard.queries import Feed, Forecast, Smile
+from ml.smile.grid import ATM_INDEX
 
 HISTORY_MIN = 45
+BASELINE_HELP = ("Filtered persistence: the exponentially weighted smile of the last minutes, "
+                 "which a model has to beat.")
 AXES: dict[str, charts.Axis] = {"Log-moneyness": "log_moneyness", "Strike": "strike", "z": "z"}
 
 
@@ -30,16 +33,16 @@ def draw() -> None:
     with axis_box:
         axis = AXES[st.segmented_control("Horizontal axis", list(AXES), default="Log-moneyness",
                                          required=True, key="axis")]
-    shown = frames.choose(made, horizon or 0)
     with toggle_box:
-        baseline = st.toggle("Baseline", key="baseline", disabled=shown.baseline is None,
-                             help="The forecast of the baseline, filtered persistence, where it "
-                                  "is published beside the model's.")
+        with_baseline = st.toggle("Baseline", value=True, key="baseline", help=BASELINE_HELP)
     if smile is None:
         return
-    _status(feed, smile, shown.forecast, horizon)
-    _metrics(smile, shown.forecast)
-    _curves(smile, shown, axis, baseline and shown.baseline is not None)
+    forecast = frames.choose(made, horizon)
+    beside = with_baseline and forecast is not None and forecast.role == "champion"
+    shown = frames.Shown(forecast, load.baseline(feed.symbol, expiry, smile.ts) if beside else None)
+    _status(feed, smile, forecast, horizon)
+    _metrics(smile, forecast)
+    _curves(smile, shown, axis)
     left, right = st.columns([3, 1])
     with left:
         _history(feed, smile, horizon)
@@ -47,7 +50,8 @@ def draw() -> None:
         _rejects(smile)
 
 
-def _curves(smile: Smile, shown: frames.Shown, axis: charts.Axis, baseline: bool) -> None:
+def _curves(smile: Smile, shown: frames.Shown, axis: charts.Axis) -> None:
+    baseline = shown.baseline is not None
     left, right = st.columns([3, 2])
     with left, widgets.panel("Smile"):
         widgets.chart(charts.smile(axis, baseline), frames.smile_points(smile, shown), "smile")
@@ -94,7 +98,7 @@ def _forecast_atm(smile: Smile, forecast: Forecast | None) -> tuple[str, str]:
     """When the forecast is for, and its ATM volatility with the distance from today's."""
     if forecast is None:
         return "ATM forecast", "–"
-    atm = float(forecast.smile[frames.ATM_INDEX])
+    atm = float(forecast.smile[ATM_INDEX])
     change = number((atm - smile.atm_vol) * 1e4, "+.1f", " bp")
     return f"ATM at {frames.clock(forecast.target_at)}", f"{atm:.2%} :small[:gray[{change}]]"
 

@@ -36,7 +36,7 @@ def draw() -> None:
 
 
 def _each(smiles: list[Smile]) -> None:
-    nothing = frames.Shown(None, None)
+    nothing = frames.Shown()
     shown = smiles[:MOST]
     boxes = [box for _ in range(0, len(shown), 3) for box in st.columns(3)]
     for box, smile in zip(boxes, shown, strict=False):
