@@ -42,6 +42,7 @@ class Catalogue:
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self.symbols = feed.symbols
+        self._known_hours: dict[date, str] = {}
 
     def all_listed(self, symbol: str, at: float) -> tuple[list[date], list[float]]:
         """Every expiry and every strike of any expiry, ascending."""
@@ -114,8 +115,11 @@ class Catalogue:
 
     def _hours(self, at: float) -> str:
         today = calendar.session_day(datetime.fromtimestamp(at, UTC))
-        days = [today + timedelta(days=ahead) for ahead in range(SESSION_DAYS)]
-        return ";".join(f"{day:%Y%m%d}:{hours}" for day, hours in self._feed.sessions(days))
+        if today not in self._known_hours:
+            days = [today + timedelta(days=ahead) for ahead in range(SESSION_DAYS)]
+            text = ";".join(f"{day:%Y%m%d}:{hours}" for day, hours in self._feed.sessions(days))
+            self._known_hours = {today: text}
+        return self._known_hours[today]
 
 
 def _stock_facts(symbol: str) -> tuple[int, str, str]:

@@ -101,7 +101,7 @@ class Feed(Protocol):
     def expiries(self, symbol: str, at: float) -> list[date]:
         """Expiries that are listed and have not passed, ascending."""
 
-    def strikes(self, symbol: str, expiry: date, at: float) -> list[float]:
+    def strikes(self, symbol: str, expiry: date, at: float) -> Sequence[float]:
         """The ladder of one expiry, ascending; both rights are listed at each strike."""
 
     def batch(self, options: Sequence[Option]) -> Batch:

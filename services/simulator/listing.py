@@ -50,11 +50,12 @@ def _third_friday(day: date) -> date:
     return first + timedelta(days=(4 - first.weekday()) % 7 + 14)
 
 
-def strikes(spot: float) -> list[float]:
+@lru_cache(maxsize=64)
+def strikes(spot: float) -> tuple[float, ...]:
     """The ladder of every expiry on a day whose first spot is `spot`, ascending."""
     low, high = int(spot * (1 - FAR)), int(spot * (1 + FAR))
-    return [float(strike) for strike in range(low, high + 1)
-            if strike % FAR_SPACING == 0 or abs(strike - spot) <= NEAR * spot]
+    return tuple(float(strike) for strike in range(low, high + 1)
+                 if strike % FAR_SPACING == 0 or abs(strike - spot) <= NEAR * spot)
 
 
 def hours(days: Sequence[date], always_open: bool) -> list[tuple[date, str]]:

@@ -39,6 +39,7 @@ def serve(options: argparse.Namespace) -> None:
     feed = _feed(settings)
     begins = settings.begins()
     clock = MarketClock(feed.begins() if begins is None else begins, settings.simulator_speed)
+    feed.expiries(feed.symbols[0], clock.now())  # reads the exchange calendar: a second, once
     heartbeat = health.Heartbeat()
     with health.serve(settings.metrics_port, heartbeat):
         asyncio.run(_serve(Gateway(settings, feed, clock), events, heartbeat))

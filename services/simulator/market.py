@@ -50,7 +50,7 @@ class SyntheticMarket:
     def expiries(self, symbol: str, at: float) -> list[date]:
         return listing.expiries(at)
 
-    def strikes(self, symbol: str, expiry: date, at: float) -> list[float]:
+    def strikes(self, symbol: str, expiry: date, at: float) -> Sequence[float]:
         return listing.strikes(self._midnight_spot(symbol, int(at // DAY)))
 
     def batch(self, options: Sequence[Option]) -> Batch:

@@ -77,7 +77,7 @@ class Recording:
         return [expiry for name, expiry in sorted(self._ladders)
                 if name == symbol and self._settles[symbol, expiry] > at]
 
-    def strikes(self, symbol: str, expiry: date, at: float) -> list[float]:
+    def strikes(self, symbol: str, expiry: date, at: float) -> Sequence[float]:
         return self._ladders[symbol, expiry]
 
     def batch(self, options: Sequence[Option]) -> Batch:

@@ -41,7 +41,7 @@ def option_parameters(session: "Session", fields: Sequence[str]) -> Iterator[byt
                                          strikes)
         yield protocol.option_parameters(req_id, exchange, stock_id(symbol), f"2{symbol}",
                                          dates[-1:], strikes[::5])
-    yield encode(76, 1, req_id)
+    yield encode(76, req_id)
 
 
 def matching_symbols(session: "Session", fields: Sequence[str]) -> Iterator[bytes]:

@@ -5,7 +5,6 @@ older than that scheme sent bare version numbers and are refused.
 """
 
 import asyncio
-import math
 import re
 import struct
 from dataclasses import dataclass
@@ -23,21 +22,13 @@ CONGESTED_BYTES = 1 << 18
 _VERSIONS = re.compile(r"v(\d+)(?:\.\.(\d+))?(?: .*)?")
 _LENGTH = struct.Struct(">I")
 
-Field = str | int | float | bool
+Field = str | int | float
 
 
 def encode(*fields: Field) -> bytes:
-    """One frame: floats without an exponent where they have none, truth as 1 and 0."""
-    body = "".join(f"{_text(field)}\0" for field in fields).encode()
+    """One frame."""
+    body = "".join([f"{field}\0" for field in fields]).encode()
     return _LENGTH.pack(len(body)) + body
-
-
-def _text(field: Field) -> str:
-    if isinstance(field, bool):
-        return "1" if field else "0"
-    if isinstance(field, float) and math.isfinite(field) and field == int(field):
-        return str(int(field))
-    return str(field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +107,12 @@ class FrameWriter:
     @property
     def congested(self) -> bool:
         """Whether the client is behind in reading."""
-        return self._writer.transport.get_write_buffer_size() > CONGESTED_BYTES
+        return self.unsent_bytes > CONGESTED_BYTES
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What is kept for the client, beside what the operating system holds."""
+        return self._writer.transport.get_write_buffer_size()
 
     async def drain(self) -> None:
         """Wait until the client has read most of it."""
