@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import math
 import socket
+from datetime import date
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from ib_insync import IB, Option, Stock
 
 from services.common.settings import load
 from services.simulator.faults import script
+from services.simulator.feed import Option as Listed
 from services.simulator.gateway import Gateway
 from services.simulator.market import SyntheticMarket
 from services.simulator.outages import Outages
@@ -151,8 +154,8 @@ async def test_streams_ninety_options_as_the_market_has_them():
         tickers = stream(ib, await near_the_money(ib, gateway, 90))
         assert await until(lambda: all(ticker.modelGreeks for ticker in tickers))
         for gateway.clock.at in (START + 1, START + 7):
-            expected = {key: value for key, value in market_quotes(gateway, tickers)}
-            assert await until(lambda: quotes(tickers) == expected), "ticks differ"
+            expected = dict(market_quotes(gateway, tickers))
+            assert await until(partial(shows, tickers, expected)), "ticks differ"
         stock = gateway.feed.stock("SPY", np.array(int(gateway.clock.at)))
         assert (underlying.bid, underlying.ask) == (stock.bid, stock.ask)
         spot = pytest.approx(underlying.marketPrice(), abs=0.02)
@@ -161,16 +164,16 @@ async def test_streams_ninety_options_as_the_market_has_them():
 
 
 def market_quotes(gateway, tickers):
-    from datetime import datetime
-
-    from services.simulator.feed import Option as Listed
-    listed = [Listed("SPY", datetime.strptime(
-        ticker.contract.lastTradeDateOrContractMonth, "%Y%m%d").date(),
-        ticker.contract.strike, ticker.contract.right == "C") for ticker in tickers]
+    listed = [Listed("SPY", date.fromisoformat(ticker.contract.lastTradeDateOrContractMonth),
+                     ticker.contract.strike, ticker.contract.right == "C") for ticker in tickers]
     now = gateway.feed.batch(listed).quotes(np.array(int(gateway.clock.at)))
     for place, ticker in enumerate(tickers):
         sides = [-1.0 if math.isnan(side[place]) else side[place] for side in (now.bid, now.ask)]
         yield ticker.contract.conId, (*sides, now.volume[place], now.open_interest[place])
+
+
+def shows(tickers, expected):
+    return quotes(tickers) == expected
 
 
 def quotes(tickers):
@@ -281,11 +284,11 @@ async def test_one_minute_bars_agree_with_the_stream():
 
 
 async def test_matching_symbols():
-    async with running(feed=SyntheticMarket(7, ("SPY", "QQQ"))) as gateway:
-        async with client(gateway) as ib:
-            (found,) = await ib.reqMatchingSymbolsAsync("qq")
-            assert found.contract.symbol == "QQQ"
-            assert found.derivativeSecTypes == ["OPT"]
+    feed = SyntheticMarket(7, ("SPY", "QQQ"))
+    async with running(feed=feed) as gateway, client(gateway) as ib:
+        (found,) = await ib.reqMatchingSymbolsAsync("qq")
+        assert found.contract.symbol == "QQQ"
+        assert found.derivativeSecTypes == ["OPT"]
 
 
 async def test_1100_freezes_the_ticks_with_the_socket_up_until_1102():
