@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ml.smile.grid import GRID_SIZE
 from ml.types import Floats
 from services.common.database import Database, upsert
-from services.monitor.score import Due, Observed, Past, Score, observed
+from services.monitor.score import Due, Filter, Observed, Past, Score, observed
 
 Column = list[float | None]
 Instant = tuple[date, datetime]
@@ -47,13 +48,14 @@ LEFT JOIN LATERAL (
       AND f.ts >= p.target_at AND f.ts <= p.target_at + %(tolerance)s
     ORDER BY f.ts LIMIT 1) o ON true
 WHERE p.symbol = %(symbol)s AND p.made_at > %(since)s
-  AND p.target_at >= %(floor)s AND p.target_at <= %(clock)s
-  AND (o.ts IS NOT NULL OR p.target_at < %(clock)s - %(tolerance)s)
+  AND p.target_at >= %(first)s AND p.target_at <= %(last)s
+  AND (o.ts IS NOT NULL OR p.target_at < %(settled)s)
   AND NOT EXISTS (
     SELECT FROM prediction_scores s
-    WHERE s.symbol = p.symbol AND s.expiry = p.expiry AND s.made_at = p.made_at
-      AND s.horizon_s = p.horizon_s AND s.model_name = p.model_name
-      AND s.made_at > %(since)s)
+    WHERE s.symbol = %(symbol)s AND s.made_at > %(since)s
+      AND s.target_at >= %(first)s AND s.target_at <= %(last)s
+      AND s.expiry = p.expiry AND s.made_at = p.made_at AND s.horizon_s = p.horizon_s
+      AND s.model_name = p.model_name)
 ORDER BY p.target_at LIMIT %(limit)s"""
 
 OBSERVED = """
@@ -85,11 +87,13 @@ WHERE symbol = %s AND made_at > %s AND quotes > 0 ORDER BY target_at DESC LIMIT 
 class Range:
     """Which forecasts of a symbol to look at, by the market's clock."""
 
-    clock: datetime
     since: datetime
     """Forecasts made earlier are left."""
-    floor: datetime
-    """Forecasts for an earlier time are known to be scored."""
+    first: datetime
+    last: datetime
+    """Those for a time from `first` to `last`."""
+    settled: datetime
+    """What was not observed for an earlier time than this never will be."""
     tolerance: timedelta
     limit: int
 
@@ -111,8 +115,8 @@ def due(database: Database, symbol: str, within: Range) -> list[Due]:
     One that nothing was observed for is there once its tolerance has passed.
     """
     rows = database.rows(DUE, {
-        "symbol": symbol, "clock": within.clock, "since": within.since, "floor": within.floor,
-        "tolerance": within.tolerance, "limit": within.limit})
+        "symbol": symbol, "since": within.since, "first": within.first, "last": within.last,
+        "settled": within.settled, "tolerance": within.tolerance, "limit": within.limit})
     return [_due(*row) for row in rows]
 
 
@@ -124,17 +128,22 @@ def observations(database: Database, symbol: str,
             for expiry, at, tau, forward, atm_vol, *quotes in rows}
 
 
-def pasts(database: Database, symbol: str, instants: set[Instant], step_s: float,
-          window: int) -> dict[Instant, Past]:
+def pasts(database: Database, symbol: str, instants: set[Instant],
+          filtering: Filter) -> dict[Instant, Past]:
     """The smiles known at each of these instants, of those that have one at the instant."""
     if not instants:
         return {}
-    values = {**_instants(symbol, instants), "window": window, "step": timedelta(seconds=step_s)}
-    found: dict[Instant, list[tuple[int, float, float, Floats]]] = {}
+    values = {**_instants(symbol, instants), "window": filtering.window,
+              "step": timedelta(seconds=filtering.step_s)}
+    grids: dict[Instant, Floats] = {}
+    newest: dict[Instant, tuple[float, float]] = {}
     for expiry, at, place, tau, forward, grid in database.rows(PASTS, values):
-        found.setdefault((expiry, at), []).append((place, tau, forward, _floats(grid)))
-    return {instant: _past(rows, window) for instant, rows in found.items()
-            if min(row[0] for row in rows) == 0}
+        rows = grids.setdefault((expiry, at), np.full((filtering.window, GRID_SIZE), np.nan))
+        rows[-1 - place] = _floats(grid)
+        if place == 0:
+            newest[expiry, at] = tau, forward
+    return {instant: Past.of(grids[instant], filtering.weight, *known)
+            for instant, known in newest.items()}
 
 
 def recent(database: Database, symbol: str, since: datetime,
@@ -168,14 +177,6 @@ def _instants(symbol: str, instants: set[Instant]) -> dict[str, Any]:
     ordered = sorted(instants, key=lambda instant: instant[1])
     return {"symbol": symbol, "expiries": [expiry for expiry, _ in ordered],
             "times": [at for _, at in ordered], "first": ordered[0][1], "last": ordered[-1][1]}
-
-
-def _past(rows: list[tuple[int, float, float, Floats]], window: int) -> Past:
-    grids = np.full((window, len(rows[0][3])), np.nan)
-    for place, _, _, grid in rows:
-        grids[window - 1 - place] = grid
-    _, tau, forward, _ = min(rows, key=lambda row: row[0])
-    return Past(grids, tau, forward)
 
 
 def _floats(column: Column) -> Floats:

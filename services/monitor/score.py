@@ -46,14 +46,28 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """The smiles known when a forecast was made, at the filter's steps."""
+class Filter:
+    """The filtered persistence that forecasts are held against."""
 
-    grid_vol: Floats
-    """(W, 17), the newest last, NaN where there was none."""
+    step_s: float
+    window: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the baselines knew when a forecast was made; smiles are (17,)."""
+
+    latest: Floats
+    filtered: Floats
     tau: float
     forward: float
-    """Years to expiry and forward of the newest."""
+    """Years to expiry and forward of the latest smile."""
+
+    @classmethod
+    def of(cls, grid_vol: Floats, weight: float, tau: float, forward: float) -> "Past":
+        """Of smiles (W, 17) at the filter's steps, the newest last, NaN where there was none."""
+        return cls(grid_vol[-1], filtered_smile(grid_vol, weight), tau, forward)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +95,14 @@ def observed(tau: float, forward: float, atm_vol: float, strike: Floats, bid_iv:
                     (ask_iv[used] - bid_iv[used]) / 2)
 
 
-def score(due: Due, seen: Observed, past: Past | None, weight: float) -> Score:
+def score(due: Due, seen: Observed, past: Past | None) -> Score:
     """The score of a forecast; without a past the baselines' errors are NaN."""
     if not seen.mid_iv.size:
         return UNOBSERVED
     latest = filtered = np.full_like(due.smile, np.nan)
     sticky_strike = np.nan
     if past is not None:
-        latest, filtered = past.grid_vol[-1], filtered_smile(past.grid_vol, weight)
+        latest, filtered = past.latest, past.filtered
         curve = held_by_strike(latest, past.tau, past.forward, seen.forward)
         sticky_strike = score_curve(curve, seen.log_moneyness, seen.mid_iv) / BP
     return Score(

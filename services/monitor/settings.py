@@ -18,7 +18,7 @@ class MonitorSettings(DatabaseSettings, frozen=True, kw_only=True):
     """Forecasts made longer ago than this, by the market's clock, stay without a score."""
     monitor_tolerance_s: Seconds = 30.0
     """How long after its target time a forecast may still be scored on a first observation."""
-    monitor_full_pass_s: Seconds = 600.0
+    monitor_full_pass_s: Seconds = 1800.0
     """How often to look through the whole lookback, for forecasts written out of order."""
     monitor_rolling: Annotated[int, Meta(ge=1)] = 500
     """Scores in the rolling metrics, per symbol, model and horizon."""

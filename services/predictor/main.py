@@ -1,5 +1,6 @@
 """The predictor: `option-features` → `predicted_smile` and `predicted-smile`."""
 
+import logging
 from contextlib import ExitStack
 from functools import partial
 
@@ -23,6 +24,7 @@ def main() -> None:
     """Run the predictor until a signal."""
     settings = load(PredictorSettings)
     logs.set_up("predictor", settings.log_level)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it has a line for every request
     run(settings, Stop().on_signals())
 
 
