@@ -4,6 +4,8 @@ import asyncio
 import errno
 from collections.abc import Callable
 
+import structlog
+
 from services.common.errors import SettingsError
 from services.common.metrics import SIMULATOR_CLIENTS, SIMULATOR_LINES
 from services.simulator import codes
@@ -12,6 +14,8 @@ from services.simulator.clock import Clock
 from services.simulator.feed import Feed
 from services.simulator.session import Session
 from services.simulator.settings import SimulatorSettings
+
+log = structlog.stdlib.get_logger(__name__)
 
 MAX_CLIENTS = 32
 
@@ -106,4 +110,10 @@ class Gateway:
             return
         task = asyncio.get_running_loop().create_task(Session(self, reader, writer).run())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """One client's failure is ours to log, and does not concern the others."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("session failed", exc_info=error)

@@ -15,10 +15,10 @@ deviation is 0.25 % of the volatility.
 """
 
 from collections import OrderedDict
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from ml.types import Floats
 from services.simulator import noise
@@ -88,7 +88,7 @@ class FactorPaths:
             values[row] = _recursion(factor, _correlated(factor, shocks[row], shocks[0]))
         daily = np.sqrt(_spot_variance(values[1], values[3]) * DAY / YEAR_S)
         decay = np.exp(-np.log(2.0) / SPOT_HALF_LIFE_DAYS)
-        values[0] = lfilter([0.0, 1.0], [1.0, -decay], daily * shocks[0])
+        values[0] = _recur(0.0, decay, daily * shocks[0])
         return values
 
     def _compute_day(self, day: int) -> Floats:
@@ -121,8 +121,13 @@ def _recursion(factor: Factor, shocks: Floats) -> Floats:
     decay = np.exp(-factor.rate)
     drive = factor.deviation * np.sqrt(1.0 - decay * decay) * shocks
     start = factor.deviation * shocks[0]
-    values, _ = lfilter([0.0, 1.0], [1.0, -decay], drive, zi=[start])
-    return np.asarray(values)
+    return _recur(start, decay, drive)
+
+
+def _recur(start: float, decay: float, drive: Floats) -> Floats:
+    """x₀ = start, xᵢ₊₁ = decay · xᵢ + driveᵢ; as long as `drive`, whose last is not used."""
+    steps = accumulate(drive[:-1].tolist(), lambda x, shock: decay * x + shock, initial=start)
+    return np.fromiter(steps, dtype=np.float64, count=len(drive))
 
 
 def _bridge(factor: Factor, shocks: Floats, start: float, end: float) -> Floats:
@@ -134,9 +139,9 @@ def _bridge(factor: Factor, shocks: Floats, start: float, end: float) -> Floats:
     rate = factor.rate / DAY
     decay = np.exp(-rate)
     drive = factor.deviation * np.sqrt(1.0 - decay * decay) * shocks
-    free, _ = lfilter([1.0], [1.0, -decay], drive, zi=[decay * start])
-    free = np.concatenate([[start], free])
     step = np.arange(DAY)
+    growth = np.exp(rate * np.arange(DAY + 1))  # at most 2^72, for half-lives of 20 minutes
+    free = (start + np.concatenate([[0.0], np.cumsum(drive * growth[1:])])) / growth
     pull = (np.exp(rate * (step - DAY)) * np.expm1(-2.0 * rate * step)
             / np.expm1(-2.0 * rate * DAY))
     path: Floats = free[:-1] + (end - free[-1]) * pull
