@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ml.errors import QuotesFileError
-from ml.quotes.format import chain_bounds
+from ml.quotes.format import COLUMNS, chain_bounds
 from ml.quotes.stream import iter_instants
 from services.common.messages import ChainSlice, Column
 from services.ingest.cadence import Patience
@@ -67,32 +67,39 @@ def chain_slices(frame: pd.DataFrame, source: str) -> list[ChainSlice]:
     Raises:
         QuotesFileError: more quotes in one chain than a message holds.
     """
-    bounds = chain_bounds(frame)
-    chains = [frame.iloc[first:last] for first, last in itertools.pairwise(bounds)]
-    symbols = [str(chain["symbol"].iat[0]) for chain in chains]
-    return [_chain_slice(chain, symbols[:at].count(symbols[at]) + 1, symbols.count(symbols[at]),
-                         source) for at, chain in enumerate(chains)]
+    columns = {name: _values(frame, name) for name in COLUMNS if name != "ts"}
+    chains = [{name: values[first:last] for name, values in columns.items()}
+              for first, last in itertools.pairwise(chain_bounds(frame))]
+    symbols = [chain["symbol"][0] for chain in chains]
+    at: datetime = frame["ts"].iat[0].to_pydatetime()
+    places = [symbols[:place].count(symbol) + 1 for place, symbol in enumerate(symbols)]
+    return [_chain_slice(chain, at, place, symbols.count(chain["symbol"][0]), source)
+            for chain, place in zip(chains, places, strict=True)]
 
 
-def _chain_slice(chain: pd.DataFrame, place: int, places: int, source: str) -> ChainSlice:
-    first = chain.iloc[0]
-    if len(chain) > MOST_QUOTES:
-        raise QuotesFileError(f"{source}: {first['symbol']} {first['expiry']} has {len(chain)} "
-                              f"quotes at {first['ts'].isoformat()}, more than {MOST_QUOTES}")
-    at: datetime = first["ts"].to_pydatetime()
-    numbers: dict[str, Any] = {name: _column(chain, name) for name in (
-        "bid", "ask", "bid_size", "ask_size", "volume", "open_interest")}
-    empty: Column = [None] * len(chain)
+def _chain_slice(chain: dict[str, list[Any]], at: datetime, place: int, places: int,
+                 source: str) -> ChainSlice:
+    symbol, expiry, rows = chain["symbol"][0], chain["expiry"][0], len(chain["strike"])
+    if rows > MOST_QUOTES:
+        raise QuotesFileError(f"{source}: {symbol} {expiry} has {rows} quotes at "
+                              f"{at.isoformat()}, more than {MOST_QUOTES}")
+    empty: Column = [None] * rows
     return ChainSlice(
-        symbol=first["symbol"], expiry=first["expiry"], settlement=first.get("settlement", "PM"),
+        symbol=symbol, expiry=expiry, settlement=chain["settlement"][0] or "PM",
         sampled_at=at, slice=place, slices=places, source="recorded",
-        underlying_bid=_column(chain, "underlying_bid")[0],
-        underlying_ask=_column(chain, "underlying_ask")[0], underlying_time=at,
-        strike=chain["strike"].tolist(), right=chain["right"].tolist(), last=empty,
-        quote_time=[at] * len(chain), vendor_iv=empty, **numbers)
+        underlying_bid=chain["underlying_bid"][0], underlying_ask=chain["underlying_ask"][0],
+        underlying_time=at, strike=chain["strike"], right=chain["right"], bid=chain["bid"],
+        ask=chain["ask"], bid_size=chain["bid_size"], ask_size=chain["ask_size"], last=empty,
+        volume=chain["volume"], open_interest=chain["open_interest"],
+        quote_time=[at] * rows, vendor_iv=empty)
 
 
-def _column(chain: pd.DataFrame, name: str) -> Column:
-    if name not in chain:
-        return [None] * len(chain)
-    return [None if value != value else value for value in chain[name].tolist()]
+def _values(frame: pd.DataFrame, name: str) -> list[Any]:
+    """A column as plain values, missing as None."""
+    if name not in frame:
+        return [None] * len(frame)
+    column = frame[name]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        categories = list(column.cat.categories)
+        return [categories[code] for code in column.cat.codes.tolist()]
+    return [None if value != value else value for value in column.tolist()]
