@@ -1,5 +1,6 @@
 """`python -m dashboard`: the pages, with /metrics and /healthz beside them."""
 
+import socket
 import sys
 import threading
 import urllib.error
@@ -25,6 +26,7 @@ def main() -> int:
     """Run until a signal; the exit code is 2 for a bad setting."""
     try:
         settings = load(DashboardSettings)
+        check_port(settings)
         with ExitStack() as stack:
             heartbeat = health.Heartbeat()
             stack.enter_context(health.serve(settings.metrics_port, heartbeat))
@@ -35,6 +37,18 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def check_port(settings: DashboardSettings) -> None:
+    """Raise SettingsError if the pages can't be served where the settings say."""
+    host, port = settings.dashboard_address, settings.dashboard_port
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        why = str(error.strerror).split(" (")[0]
+        raise SettingsError(f"SMILE_DASHBOARD_PORT={port} on {host}: {why}; set another port or "
+                            "SMILE_DASHBOARD_ADDRESS") from error
 
 
 def arguments(settings: DashboardSettings) -> list[str]:

@@ -28,7 +28,7 @@ PERCENT = ".1%"
 
 
 @functools.lru_cache(maxsize=16)
-def smile(axis: Axis, with_baseline: bool, height: int = 360) -> Spec:
+def smile(axis: Axis, with_baseline: bool, height: int = 315) -> Spec:
     """Quotes as bid–ask bars, the fitted curve, the forecast with its band, the baseline.
 
     Draws `frames.smile_points`.
@@ -39,7 +39,7 @@ def smile(axis: Axis, with_baseline: bool, height: int = 360) -> Spec:
 
 
 @functools.lru_cache(maxsize=16)
-def difference(axis: Axis, with_baseline: bool, height: int = 360) -> Spec:
+def difference(axis: Axis, with_baseline: bool, height: int = 315) -> Spec:
     """The same series less the fitted curve, in basis points; draws `frames.difference_points`."""
     layers = [QUOTE, FORECAST, BAND, *([BASELINE] if with_baseline else [])]
     zero = alt.Chart(alt.InlineData([{}])).mark_rule(color=OBSERVED, strokeWidth=2)

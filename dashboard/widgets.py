@@ -32,7 +32,8 @@ def refreshing(draw: Callable[[], None], seconds: float) -> None:
         except SettingsError as error:
             st.error(f"{error}.", icon=":material/settings:")
         except Unavailable as error:
-            st.error(f"Nothing to show for now: {error}. Trying again every {seconds:g} s.",
+            st.error(f"**The tables can't be read for now.** Trying again every {seconds:g} s; "
+                     f"this page fills by itself.\n\n:small[{error}]",
                      icon=":material/cloud_off:")
 
     turn()

@@ -117,7 +117,7 @@ def _rejects(smile: Smile) -> None:
         if table.empty:
             st.caption("None: every quote was accepted.")
         else:
-            st.dataframe(table, hide_index=True, height=210, key="rejects")
+            st.table(table, hide_index=True, border="horizontal")
 
 
 def number(value: float, form: str, unit: str = "") -> str:

@@ -7,8 +7,9 @@ import streamlit as st
 
 from dashboard import charts, frames, load, queries, scoring, widgets
 
-RANGES = {"1 h": 60, "4 h": 240, "1 day": 1440, "7 days": 10080}
-BIN_S = {"1 h": 60, "4 h": 300, "1 day": 900, "7 days": 3600}
+COVERAGE = f"Coverage (meant {scoring.NOMINAL_COVERAGE:.0%})"
+RANGES = {"1 h": 60, "4 h": 240, "1 day": 1440}
+BIN_S = {"1 h": 60, "4 h": 300, "1 day": 900}
 LEGEND = (":orange[━] model &ensp; :violet[━] filtered persistence &ensp; :gray[━] persistence")
 NO_SCORES = ("**No scores yet.** The monitor scores a forecast when its target time has come: the "
              "first ones a minute or so after the first forecast.")
@@ -74,7 +75,7 @@ def _table(sums: pd.DataFrame) -> None:
     st.dataframe(
         pd.DataFrame([_row(score) for score in scoring.summary(sums)]), hide_index=True,
         key="scores", column_config={
-            "Coverage": percent, "Forecasts": number(format="localized"),
+            COVERAGE: percent, "Forecasts": number(format="localized"),
             **{name: number(format="%.2f") for name in (
                 "Error (bp)", "Filtered persistence", "Persistence", "Sticky strike",
                 "Half-spread")}})
@@ -88,7 +89,7 @@ def _row(score: scoring.Score) -> dict[str, object]:
         "Error (bp)": score.error_bp, "Filtered persistence": score.filtered_bp,
         "Persistence": score.persistence_bp, "Sticky strike": score.strike_bp,
         "Half-spread": score.half_spread_bp, "Skill": skill_text(score),
-        "Coverage": score.coverage, "Forecasts": score.forecasts, "Blocks": score.blocks,
+        COVERAGE: score.coverage, "Forecasts": score.forecasts, "Blocks": score.blocks,
     }
 
 

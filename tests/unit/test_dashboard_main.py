@@ -1,5 +1,6 @@
 """How `python -m dashboard` starts Streamlit."""
 
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -7,6 +8,7 @@ import pytest
 
 from dashboard import __main__ as main
 from dashboard.settings import DashboardSettings
+from services.common.errors import SettingsError
 from services.common.settings import load
 
 URL = {"SMILE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
@@ -39,6 +41,15 @@ def test_a_missing_setting_ends_with_its_name_and_code_2(
     monkeypatch.delenv("SMILE_DATABASE_URL", raising=False)
     assert main.main() == 2
     assert "SMILE_DATABASE_URL" in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_named():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with pytest.raises(SettingsError, match=f"SMILE_DASHBOARD_PORT={port}.*in use"):
+            main.check_port(settings(SMILE_DASHBOARD_PORT=port,
+                                     SMILE_DASHBOARD_ADDRESS="127.0.0.1"))
+    main.check_port(settings(SMILE_DASHBOARD_PORT=port, SMILE_DASHBOARD_ADDRESS="127.0.0.1"))
 
 
 def test_a_server_that_answers_is_alive_and_one_that_does_not_is_not():
