@@ -10,6 +10,11 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marks that tests may carry."""
+    config.addinivalue_line("markers", "e2e: starts the whole stack; takes minutes")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real recordings: `SMILE_TEST_DATA`, or `shared/data` beside the repository."""
