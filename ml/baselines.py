@@ -18,7 +18,7 @@ Curve = Callable[[Floats], Floats]
 
 def persistence(window: SmileWindow) -> Floats:
     """The latest grid smile (17,), held."""
-    return window.grid_vol[-1]
+    return np.asarray(window.grid_vol[-1])
 
 
 def filtered_persistence(window: SmileWindow, weight: float) -> Floats:

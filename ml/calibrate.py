@@ -75,7 +75,7 @@ def baseline_band(training: Samples, validation: Samples, history: Sequence[Seri
         edges = np.stack([-width, np.zeros_like(width), width])
         band = np.broadcast_to(edges, (len(validation), *edges.shape))
         offsets.append(_offset(band, validation, history, place, level))
-    return np.maximum(shape + np.array(offsets)[:, None], 0.0)
+    return np.asarray(np.maximum(shape + np.array(offsets)[:, None], 0.0))
 
 
 def _sizes(change: Floats, level: float) -> Floats:

@@ -1,8 +1,8 @@
 """From series of smiles to what a model learns from, split in time.
 
 A sample is one expiry at one instant t: the window of rows up to t, the filtered smile at t, and
-per horizon the change of the grid smile against it. Nothing later than t enters the window, and
-no window or target crosses a New York day or a gap.
+per horizon the change of the grid smile against it. Nothing later than t enters the window,
+which never crosses a New York day or a gap; a target of another day or within a gap is unknown.
 """
 
 import hashlib
@@ -132,8 +132,7 @@ def _sample(number: int, series: Series, rows: Ints, target: Ints,
     known = (target >= 0)[:, None] & series.grid_observed[target]
     change = np.where(known, series.grid_vol[target] - filtered, np.nan)
     at = rows[-1]
-    return (np.float64(series.times_s[at]), columns, filtered, change, np.int64(number),
-            np.int64(at), target)
+    return (series.times_s[at], columns, filtered, change, np.array(number), np.array(at), target)
 
 
 def split(samples: Samples, args: DataArgs) -> Folds:
@@ -183,7 +182,7 @@ def _fold_starts(at_s: Floats, args: DataArgs) -> tuple[float, float]:
 def _day_starts(at_s: Floats) -> Floats:
     """First instant of each session: sessions are nights apart, windows never that long."""
     times = np.unique(at_s)
-    return times[np.concatenate([[True], np.diff(times) > 6 * 3600])]
+    return np.asarray(times[np.concatenate([[True], np.diff(times) > 6 * 3600])])
 
 
 def fit_scaler(training: Samples) -> StandardScaler:

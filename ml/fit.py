@@ -78,7 +78,8 @@ def _descend(network: nn.Module, training: Tensors, validation: Tensors, args: F
 def _epoch(network: nn.Module, fold: Tensors, optimiser: torch.optim.Optimizer,
            order: torch.Generator, args: FitArgs) -> None:
     network.train()
-    for places in torch.randperm(len(fold.windows), generator=order).split(args.batch):
+    shuffled = torch.randperm(len(fold.windows), generator=order)
+    for places in torch.split(shuffled, args.batch):
         optimiser.zero_grad()
         loss = _loss(network, fold.windows[places], fold.change[places], args)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -115,7 +116,7 @@ def pinball(quantiles: Tensor, change: Tensor, levels: tuple[float, ...]) -> Ten
 
 def _fresh(training: Samples, config: Config) -> nn.Module:
     horizons, grid = training.change.shape[1:]
-    shape = Shape(*training.windows.shape[1:], horizons, grid)
+    shape = Shape(training.windows.shape[1], training.windows.shape[2], horizons, grid)
     scale = torch.from_numpy(target_scale(training.change)).float()
     return build(config.model, shape, scale, NormalDist().inv_cdf(config.fit.quantiles[-1]))
 
@@ -130,7 +131,7 @@ def target_scale(change: Floats) -> Floats:
     pooled = square.sum(axis=(0, 2)) / np.maximum(known.sum(axis=(0, 2)), 1)
     by_point = square.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     chosen = np.where(known.any(axis=0), by_point, pooled[:, None])
-    return np.maximum(np.sqrt(chosen), SMALLEST_SCALE)
+    return np.asarray(np.maximum(np.sqrt(chosen), SMALLEST_SCALE))
 
 
 def _tensors(samples: Samples, scaler: StandardScaler) -> Tensors:

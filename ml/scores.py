@@ -96,7 +96,7 @@ def _squared_errors(one: Outcome, change: Floats, samples: Samples,
     curves = [vol_at(smile, one.tau, one.log_moneyness) for smile in smiles]
     by_strike = held_by_strike(latest, series.tau[row], series.forward[row], one.forward)
     curves.append(by_strike(one.log_moneyness))
-    return np.mean((np.stack(curves) - one.mid_iv) ** 2, axis=1)
+    return np.asarray(np.mean((np.stack(curves) - one.mid_iv) ** 2, axis=1))
 
 
 def _inside(one: Outcome, change: Floats, samples: Samples) -> np.ndarray:

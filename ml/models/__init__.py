@@ -9,6 +9,8 @@ from ml.models.lstm import LSTM
 from ml.models.mlp import MLP
 from ml.models.transformer import Transformer
 
+__all__ = ["MODELS", "Shape", "build"]
+
 MODELS: dict[str, type[GRU] | type[LSTM] | type[MLP] | type[Transformer]] = {
     "gru": GRU, "lstm": LSTM, "mlp": MLP, "transformer": Transformer}
 

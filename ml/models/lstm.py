@@ -20,4 +20,5 @@ class LSTM(nn.Module):
     def forward(self, windows: Tensor) -> Tensor:
         states, _ = self.layers(windows)  # (B, W, D)
         last = self.dropout(states[:, -1])  # (B, D)
-        return self.head(last)  # (B, H, 3, G)
+        quantiles: Tensor = self.head(last)  # (B, H, 3, G)
+        return quantiles

@@ -22,4 +22,5 @@ class MLP(nn.Module):
 
     def forward(self, windows: Tensor) -> Tensor:
         state = self.body(windows)  # (B, D)
-        return self.head(state)  # (B, H, 3, G)
+        quantiles: Tensor = self.head(state)  # (B, H, 3, G)
+        return quantiles

@@ -22,4 +22,5 @@ class Transformer(nn.Module):
     def forward(self, windows: Tensor) -> Tensor:
         rows = self.embed(windows) + self.position  # (B, W, D)
         states = self.layers(rows)  # (B, W, D)
-        return self.head(states[:, -1])  # (B, H, 3, G)
+        quantiles: Tensor = self.head(states[:, -1])  # (B, H, 3, G)
+        return quantiles

@@ -37,18 +37,19 @@ class SmileForecaster:
         self._champion = Champion(settings.model_name, settings.model_alias, uri,
                                   settings.model_poll_seconds).start()
 
-    @bentoml.api(output_spec=api.ForecastResponse)
+    @bentoml.api(output_spec=api.ForecastResponse)  # type: ignore[untyped-decorator]
     def forecast(self, request: api.ForecastRequest) -> Any:
         """Changes of the grid smile for a batch of windows."""
         return self._answer(lambda model: api.forecast(model, request))
 
-    @bentoml.api
+    @bentoml.api  # type: ignore[untyped-decorator]
     def contract(self) -> dict[str, Any]:
         """What the model is trained for, and its version."""
-        return self._answer(lambda model: {**msgspec.to_builtins(model.contract),
-                                           "model_version": model.version})
+        answer: dict[str, Any] = self._answer(lambda model: {
+            **msgspec.to_builtins(model.contract), "model_version": model.version})
+        return answer
 
-    @bentoml.on_shutdown
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
         """Follow the alias no longer."""
         self._champion.stop()
