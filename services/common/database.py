@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
+import psycopg2.errors
 import structlog
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
@@ -13,6 +14,7 @@ from psycopg2.extras import execute_values
 from services.common.errors import Unavailable
 
 LOST = (psycopg2.OperationalError, psycopg2.InterfaceError)
+NOT_MIGRATED = (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedColumn)
 log = structlog.stdlib.get_logger(__name__)
 
 
@@ -40,7 +42,8 @@ class Database:
         """A cursor in a transaction that is committed at the end, or rolled back on an error.
 
         Raises:
-            Unavailable: the server went away, or a deadlock or the like asks for another try.
+            Unavailable: the server went away, a deadlock or the like asks for another try, or
+                the migrations have not run yet.
         """
         connection = self._connected()
         try:
@@ -49,6 +52,9 @@ class Database:
         except LOST as error:
             self.close()
             raise Unavailable(f"the database: {_sentence(error)}") from error
+        except NOT_MIGRATED as error:
+            raise Unavailable("the database lacks a table: the migrations (python -m sql.migrate) "
+                              f"have not run yet: {_sentence(error)}") from error
 
     def rows(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of one query."""

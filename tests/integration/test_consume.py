@@ -150,6 +150,12 @@ def test_a_database_that_is_not_there_is_unavailable():
         Database("postgresql://nobody@127.0.0.1:1/none", "test").rows("SELECT 1")
 
 
+def test_a_table_not_migrated_yet_is_waited_for(database_url):
+    with (Database(database_url, "test") as database,
+          pytest.raises(Unavailable, match="migrations")):
+        database.rows("SELECT * FROM not_made_yet")
+
+
 def test_upsert_writes_a_key_once_and_the_last_value_wins(database_url):
     with Database(database_url, "test") as database, database.transaction() as cursor:
         cursor.execute("CREATE TEMP TABLE pairs (k int PRIMARY KEY, v int) ON COMMIT DROP")
