@@ -40,7 +40,7 @@ __all__ = ["COLUMNS", "KEY", "OPTIONAL", "REQUIRED", "iter_chains", "order_quote
 MAGIC = b"PAR1"
 CSV_SUFFIXES = (".csv", ".csv.gz")
 CSV_CHUNK = 500_000
-ROW_GROUP = 250_000
+ROW_GROUP = 100_000
 TEXTS = ("symbol", "right", "settlement")
 
 
