@@ -112,7 +112,7 @@ def test_every_quote_of_a_real_recording_is_in_the_topic_once(
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[int]:
-    """Port of a simulated gateway that loses its servers for a while."""
+    """Port of a simulated gateway."""
     log = tmp_path / "simulator.log"
     with process(log, "services.simulator", "serve", "--port", "0", "--symbols", "SPY,QQQ"):
         until("gateway", lambda: events(log, "gateway is up"), log)
