@@ -21,14 +21,13 @@ class WarmStarts:
         return self._fits.get((symbol, expiry))
 
     def keep(self, smile: SmileSnapshot) -> None:
-        """Remember this smile's fit; where it has none the last one stays."""
+        """Remember this smile's fit; after one without a fit the next begins from nothing."""
         if smile.at.date() > self._day:
             self._drop_before(smile.at.date())
-        if smile.svi is None:
-            return
         key = (smile.symbol, smile.expiry)
-        self._fits[key] = smile.svi
-        self._fits.move_to_end(key)
+        self._fits.pop(key, None)
+        if smile.svi is not None:
+            self._fits[key] = smile.svi
         if len(self._fits) > self._limit:
             self._fits.popitem(last=False)
 

@@ -11,6 +11,7 @@ import numpy as np
 from ml.smile.grid import GRID_SIZE
 from ml.types import Floats
 from services.common.database import Database, upsert
+from services.monitor import statements
 from services.monitor.score import Due, Filter, Observed, Past, Score, observed
 
 Column = list[float | None]
@@ -21,66 +22,6 @@ KEY = ("symbol", "expiry", "made_at", "horizon_s", "model_name")
 ERRORS = ("error_bp", "persistence_bp", "filtered_persistence_bp", "sticky_strike_bp",
           "coverage", "half_spread_bp")
 COLUMNS = (*KEY, "target_at", "observed_at", "role", "quotes", *ERRORS)
-
-# Each symbol by one step in the index, whatever the number of rows.
-CLOCKS = """
-WITH RECURSIVE known AS (
-    (SELECT symbol FROM option_features ORDER BY symbol LIMIT 1)
-    UNION ALL
-    SELECT (SELECT f.symbol FROM option_features f WHERE f.symbol > k.symbol
-            ORDER BY f.symbol LIMIT 1)
-    FROM known k WHERE k.symbol IS NOT NULL)
-SELECT k.symbol, (SELECT f.ts FROM option_features f WHERE f.symbol = k.symbol
-                  ORDER BY f.ts DESC LIMIT 1)
-FROM known k WHERE k.symbol IS NOT NULL"""
-
-FRONTIER = """
-SELECT made_at FROM predicted_smile
-WHERE symbol = %s AND made_at > %s ORDER BY target_at DESC LIMIT 1"""
-
-DUE = """
-SELECT p.symbol, p.expiry, p.made_at, p.horizon_s, p.model_name, p.target_at, p.role,
-       p.smile, p.lower, p.upper, o.ts
-FROM predicted_smile p
-LEFT JOIN LATERAL (
-    SELECT f.ts FROM option_features f
-    WHERE f.symbol = p.symbol AND f.expiry = p.expiry AND f.reason IS NULL
-      AND f.ts >= p.target_at AND f.ts <= p.target_at + %(tolerance)s
-    ORDER BY f.ts LIMIT 1) o ON true
-WHERE p.symbol = %(symbol)s AND p.made_at > %(since)s
-  AND p.target_at >= %(first)s AND p.target_at <= %(last)s
-  AND (o.ts IS NOT NULL OR p.target_at < %(settled)s)
-  AND NOT EXISTS (
-    SELECT FROM prediction_scores s
-    WHERE s.symbol = %(symbol)s AND s.made_at > %(since)s
-      AND s.target_at >= %(first)s AND s.target_at <= %(last)s
-      AND s.expiry = p.expiry AND s.made_at = p.made_at AND s.horizon_s = p.horizon_s
-      AND s.model_name = p.model_name)
-ORDER BY p.target_at LIMIT %(limit)s"""
-
-OBSERVED = """
-SELECT f.expiry, f.ts, f.tau, f.forward, f.atm_vol,
-       f.quote_strike, f.quote_bid_iv, f.quote_mid_iv, f.quote_ask_iv
-FROM unnest(%(expiries)s::date[], %(times)s::timestamptz[]) AS m (expiry, at)
-JOIN option_features f ON f.symbol = %(symbol)s AND f.expiry = m.expiry AND f.ts = m.at
-WHERE f.ts >= %(first)s AND f.ts <= %(last)s"""
-
-PASTS = """
-SELECT m.expiry, m.at, lag.place, f.tau, f.forward, f.grid_vol
-FROM unnest(%(expiries)s::date[], %(times)s::timestamptz[]) AS m (expiry, at)
-CROSS JOIN generate_series(0, %(window)s - 1) AS lag (place)
-CROSS JOIN LATERAL (
-    SELECT f.tau, f.forward, f.grid_vol FROM option_features f
-    WHERE f.symbol = %(symbol)s AND f.expiry = m.expiry AND f.reason IS NULL
-      AND f.ts <= m.at - lag.place * %(step)s
-      AND f.ts > m.at - (lag.place + 0.5) * %(step)s
-      AND f.ts > %(first)s - %(window)s * %(step)s AND f.ts <= %(last)s
-    ORDER BY f.ts DESC LIMIT 1) f"""
-
-RECENT = """
-SELECT model_name, horizon_s, error_bp, filtered_persistence_bp, coverage
-FROM prediction_scores
-WHERE symbol = %s AND made_at > %s AND quotes > 0 ORDER BY target_at DESC LIMIT %s"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +41,12 @@ class Range:
 
 def clocks(database: Database) -> dict[str, datetime]:
     """The market's clock of each symbol: the time of its latest features."""
-    return {symbol: at for symbol, at in database.rows(CLOCKS) if at is not None}
+    return {symbol: at for symbol, at in database.rows(statements.CLOCKS) if at is not None}
 
 
 def frontier(database: Database, symbol: str, since: datetime) -> datetime | None:
     """A time up to which all forecasts of a symbol are in the table, if there is one."""
-    rows = database.rows(FRONTIER, (symbol, since))
+    rows = database.rows(statements.FRONTIER, (symbol, since))
     return rows[0][0] if rows else None
 
 
@@ -114,7 +55,7 @@ def due(database: Database, symbol: str, within: Range) -> list[Due]:
 
     One that nothing was observed for is there once its tolerance has passed.
     """
-    rows = database.rows(DUE, {
+    rows = database.rows(statements.DUE, {
         "symbol": symbol, "since": within.since, "first": within.first, "last": within.last,
         "settled": within.settled, "tolerance": within.tolerance, "limit": within.limit})
     return [_due(*row) for row in rows]
@@ -123,7 +64,7 @@ def due(database: Database, symbol: str, within: Range) -> list[Due]:
 def observations(database: Database, symbol: str,
                  instants: set[Instant]) -> dict[Instant, Observed]:
     """What was quoted at each of these instants."""
-    rows = database.rows(OBSERVED, _instants(symbol, instants)) if instants else []
+    rows = database.rows(statements.OBSERVED, _instants(symbol, instants)) if instants else []
     return {(expiry, at): observed(tau, forward, atm_vol, *map(_floats, quotes))
             for expiry, at, tau, forward, atm_vol, *quotes in rows}
 
@@ -137,7 +78,7 @@ def pasts(database: Database, symbol: str, instants: set[Instant],
               "step": timedelta(seconds=filtering.step_s)}
     grids: dict[Instant, Floats] = {}
     newest: dict[Instant, tuple[float, float]] = {}
-    for expiry, at, place, tau, forward, grid in database.rows(PASTS, values):
+    for expiry, at, place, tau, forward, grid in database.rows(statements.PASTS, values):
         rows = grids.setdefault((expiry, at), np.full((filtering.window, GRID_SIZE), np.nan))
         rows[-1 - place] = _floats(grid)
         if place == 0:
@@ -149,7 +90,7 @@ def pasts(database: Database, symbol: str, instants: set[Instant],
 def recent(database: Database, symbol: str, since: datetime,
            limit: int) -> list[tuple[str, int, float, float, float]]:
     """Model, horizon, error, filtered persistence's error and coverage, the oldest first."""
-    rows = database.rows(RECENT, (symbol, since, limit))
+    rows = database.rows(statements.RECENT, (symbol, since, limit))
     return [(model, horizon, *map(_float, errors)) for model, horizon, *errors in rows[::-1]]
 
 

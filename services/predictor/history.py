@@ -13,27 +13,14 @@ from datetime import date, datetime
 
 import numpy as np
 
-from ml.features import INSTANT_FEATURES, SmileWindow, window_indices
-from ml.smile.grid import GRID_SIZE
+from ml.features import SmileWindow, window_indices
 from ml.types import Floats
-from services.common.messages import Column, FeatureRow
+from services.common.messages import FeatureRow
+from services.predictor.sample import Sample, sample
 
 Key = tuple[str, date]
 ROUNDING_S = 1e-6
 """Epoch seconds as floats are good to a quarter of a microsecond."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What a window needs of a feature row that has a smile."""
-
-    at: datetime
-    tau: float
-    underlying: float
-    forward: float
-    atm_vol: float
-    grid_vol: Floats
-    features: Floats
 
 
 Loader = Callable[[Mapping[Key, datetime], float], Mapping[Key, list[Sample]]]
@@ -63,8 +50,9 @@ class History:
             self.samples.popleft()
 
     def has_smile_now(self) -> bool:
-        """Whether the newest row has a smile."""
-        return bool(self.samples) and self.samples[-1].at == self.last_at
+        """Whether the newest row has a whole smile."""
+        newest = self.samples[-1] if self.samples else None
+        return newest is not None and newest.at == self.last_at and newest.has_smile
 
     def window(self, step_s: float, window: int) -> SmileWindow | None:
         """The last `window` samples at a distance of `step_s`; None where one is missing."""
@@ -150,24 +138,3 @@ class Histories:
             by_age = sorted(self._by_key, key=lambda key: self._by_key[key].last_at)
             for key in by_age[:len(self._by_key) - self._limit]:
                 del self._by_key[key]
-
-
-def sample(row: FeatureRow) -> Sample | None:
-    """What a window needs of this row; None where it has no whole smile."""
-    if row.reason is not None:
-        return None
-    return as_sample(row.ts, row.tau, row.underlying, row.forward, row.atm_vol, row.grid_vol,
-                     row.features)
-
-
-def as_sample(at: datetime, tau: float, underlying: float | None, forward: float | None,
-              atm_vol: float | None, grid: Column, features: Column) -> Sample | None:
-    """The sample of a row's columns; None where they hold no whole smile."""
-    grid_vol = np.array(grid, dtype=np.float64)
-    if grid_vol.shape != (GRID_SIZE,) or not np.isfinite(grid_vol).all():
-        return None
-    # Rows of an older version of the features, still in the table, are of no use to a model.
-    if forward is None or atm_vol is None or len(features) != len(INSTANT_FEATURES):
-        return None
-    return Sample(at, tau, float("nan") if underlying is None else underlying, forward, atm_vol,
-                  grid_vol, np.array(features, dtype=np.float64))

@@ -4,54 +4,20 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Annotated, Any, TypeVar
+from typing import Any
 
 import httpx
 import msgspec
-import numpy as np
-from msgspec import Meta
 
 from ml.contract import ModelContract, from_json
 from ml.errors import ModelContractError
 from ml.features import WINDOW_FEATURES
-from ml.smile.grid import GRID_SIZE, GRID_Z
+from ml.smile.grid import GRID_Z
 from ml.types import Floats
 from services.common import metrics
 from services.common.errors import ServiceError, Unavailable
-from services.common.messages import Name, Role
-
-T = TypeVar("T")
-Version = Annotated[str, Meta(min_length=1)]
-
-
-class ModelRefused(ServiceError):
-    """The model server answers, but not with a forecast that fits what was asked."""
-
-
-class _Versioned(msgspec.Struct, frozen=True):
-    model_version: Version
-
-
-class _Reply(msgspec.Struct, frozen=True):
-    model_name: Name
-    model_version: Version
-    role: Role
-    horizons_s: tuple[int, ...]
-    quantiles: tuple[float, ...]
-    change: list[list[list[list[float]]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What a model says of B windows."""
-
-    model_name: str
-    model_version: str
-    role: Role
-    change: Floats
-    """(B, H, Q, 17): change of the grid smile against the filtered one."""
+from services.predictor.reply import Changes, ModelRefused, Reply, Versioned, checked, read
 
 
 class ModelClient:
@@ -89,7 +55,7 @@ class ModelClient:
             body = self._post("/contract", {})
             contract = from_json(body)
             contract.check(contract.step_s, GRID_Z, WINDOW_FEATURES)
-            self._version = _read(body, _Versioned).model_version
+            self._version = read(body, Versioned).model_version
             self.contract = contract
             return contract
 
@@ -106,10 +72,10 @@ class ModelClient:
         with self._guard():
             with metrics.MODEL_SERVER_SECONDS.time():
                 body = self._post("/forecast", {"request": request})
-            reply = _read(body, _Reply)
+            reply = read(body, Reply)
             if reply.model_version != self._version:
                 contract = self._relearn(contract)
-            return _checked(reply, contract, len(windows))
+            return checked(reply, contract, len(windows))
 
     def _relearn(self, asked: ModelContract) -> ModelContract:
         """The contract of a champion that came meanwhile, if the same was asked of it."""
@@ -154,30 +120,3 @@ class ModelClient:
 
 def _input(contract: ModelContract) -> tuple[float, ...]:
     return contract.step_s, contract.window, contract.filter_weight
-
-
-def _checked(reply: _Reply, contract: ModelContract, windows: int) -> Changes:
-    change = _array(reply.change)
-    asked = (contract.horizons_s, contract.quantiles)
-    shape = (windows, *map(len, asked), GRID_SIZE)
-    if (reply.horizons_s, reply.quantiles) != asked or change.shape != shape:
-        raise ModelRefused(f"the model server's answer does not fit its contract: {change.shape} "
-                           f"with horizons {reply.horizons_s}, not {shape} with "
-                           f"{contract.horizons_s}")
-    if not np.isfinite(change).all():
-        raise ModelRefused("the model server's answer holds values that are not finite")
-    return Changes(reply.model_name, reply.model_version, reply.role, change)
-
-
-def _read(body: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ModelRefused(f"the model server's answer can't be read: {error}") from error
-
-
-def _array(nested: list[list[list[list[float]]]]) -> Floats:
-    try:
-        return np.array(nested, dtype=np.float64)
-    except ValueError as error:
-        raise ModelRefused("the model server's answer is ragged") from error

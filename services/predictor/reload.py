@@ -6,12 +6,13 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from services.common.database import Database
-from services.predictor.history import Key, Sample, as_sample
+from services.predictor.history import Key
+from services.predictor.sample import Sample, as_sample
 
 QUERY = """
 SELECT expiry, ts, tau, underlying, forward, atm_vol, grid_vol, features
 FROM option_features
-WHERE symbol = %s AND expiry = ANY(%s) AND ts >= %s AND ts < %s AND reason IS NULL
+WHERE symbol = %s AND expiry = ANY(%s) AND ts >= %s AND ts < %s
 ORDER BY ts"""
 
 

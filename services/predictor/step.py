@@ -1,7 +1,6 @@
 """One batch of `option-features`: forecasts of each row, to the table and the topic."""
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,23 +8,16 @@ import numpy as np
 import structlog
 
 from ml.features import filtered_smile, window_input
-from ml.types import Floats
 from services.common import metrics
 from services.common.database import Database, upsert
 from services.common.errors import ServiceError, Unavailable
 from services.common.messages import PREDICTED_SMILE, FeatureRow, Forecast
 from services.common.produce import Producer
-from services.predictor.forecast import (
-    BASELINE,
-    BASELINE_VERSION,
-    Case,
-    Origin,
-    Shape,
-    baseline_forecasts,
-    model_forecasts,
-)
+from services.predictor.answer import SHORT, Answer, Said, Silence, forecasts
+from services.predictor.forecast import Case, Shape
 from services.predictor.history import Histories
-from services.predictor.model_client import Changes, ModelClient
+from services.predictor.model_client import ModelClient
+from services.predictor.reply import Changes
 
 TABLE = "predicted_smile"
 KEY = ("symbol", "expiry", "made_at", "horizon_s", "model_name")
@@ -33,27 +25,6 @@ COLUMNS = tuple(name for name in Forecast.__struct_fields__ if name != "schema")
 log = structlog.stdlib.get_logger(__name__)
 OTHER_CLOCK_S = 600.0
 """A feed further than this from the wall clock keeps a time of its own: no latency is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """Why the model says nothing: a sentence, and one of a few words for the metric."""
-
-    why: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What the model says of one case."""
-
-    by: Changes
-    change: Floats
-    """(H, Q, 17)"""
-
-
-Answer = Said | Silence
-SHORT = Silence("the history is too short or has a gap", "short_history")
 
 
 class PredictorStage:
@@ -72,13 +43,13 @@ class PredictorStage:
             Unavailable: the database or the broker can't take them now. The model server being
                 away is no reason: the baseline stands in.
         """
-        forecasts = self.forecast(rows)
-        values = [table_row(forecast) for forecast in forecasts]
+        made = self.forecast(rows)
+        values = [table_row(forecast) for forecast in made]
         with self._database.transaction() as cursor:
             upsert(cursor, TABLE, KEY, COLUMNS, values)
-        for forecast in forecasts:
+        for forecast in made:
             self._producer.send(PREDICTED_SMILE, forecast)
-        _count(forecasts)
+        _count(made)
 
     def forecast(self, rows: list[FeatureRow]) -> list[Forecast]:
         """The forecasts of every row that has a smile, each from what was known at its time."""
@@ -89,7 +60,7 @@ class PredictorStage:
         answers = self._ask(cases)
         latency_ms = (time.perf_counter() - started) * 1000
         return [forecast for case, answer in zip(cases, answers, strict=True)
-                for forecast in _forecasts(case, shape, answer, latency_ms)]
+                for forecast in forecasts(case, shape, answer, latency_ms)]
 
     def _shape(self) -> Shape:
         """The champion's, or the settings' until one is known."""
@@ -144,20 +115,10 @@ def table_row(forecast: Forecast) -> tuple[Any, ...]:
     return tuple(getattr(forecast, name) for name in COLUMNS)
 
 
-def _forecasts(case: Case, shape: Shape, answer: Answer, latency_ms: float) -> list[Forecast]:
-    if isinstance(answer, Silence):
-        metrics.FALLBACKS.labels(answer.reason).inc()
-        origin = Origin(BASELINE, BASELINE_VERSION, "baseline", latency_ms, answer.why)
-        return baseline_forecasts(case, shape, origin)
-    by = answer.by
-    origin = Origin(by.model_name, by.model_version, by.role, latency_ms)
-    return model_forecasts(case, shape, answer.change, origin)
-
-
-def _count(forecasts: list[Forecast]) -> None:
+def _count(made: list[Forecast]) -> None:
     now = datetime.now(UTC)
-    metrics.ROWS.labels("predictor", TABLE).inc(len(forecasts))
-    for forecast in forecasts:
+    metrics.ROWS.labels("predictor", TABLE).inc(len(made))
+    for forecast in made:
         metrics.FORECASTS.labels(forecast.role).inc()
         metrics.REPAIRED.inc(forecast.repaired)
         latency_s = (now - forecast.made_at).total_seconds()

@@ -170,3 +170,13 @@ def test_numbers_that_are_not_finite_become_null():
 
     assert row.features == [1.0, None, None]
     assert row.source == "recorded"
+
+
+def test_after_a_chain_without_a_fit_the_next_begins_from_nothing():
+    warm = WarmStarts()
+    warm.keep(smile())
+    nothing = build_smile(chain_quotes(chain(bid=[None] * 2 * len(STRIKES))))
+    warm.keep(nothing)
+
+    assert nothing.svi is None
+    assert warm.get("SPY", EXPIRY) is None

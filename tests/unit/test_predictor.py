@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,8 +14,10 @@ from services.common import messages
 from services.common.errors import Unavailable
 from services.common.messages import FeatureRow, Forecast
 from services.predictor.forecast import Case, Origin, Shape, baseline_forecasts, model_forecasts
-from services.predictor.history import Histories, sample
-from services.predictor.model_client import ModelClient, ModelRefused
+from services.predictor.history import Histories
+from services.predictor.model_client import ModelClient
+from services.predictor.reply import ModelRefused
+from services.predictor.sample import sample
 from services.predictor.step import COLUMNS, PredictorStage, table_row
 from tests.integration.small_model_server import HORIZONS, SmallModelServer
 
@@ -98,11 +101,28 @@ def test_the_past_is_bounded_by_the_window():
     assert len(history.samples) == 11
 
 
-def test_a_row_without_a_smile_is_no_sample():
+def test_a_row_without_a_smile_is_a_gap_in_the_values_not_in_the_window():
+    rows = [feature_row(minute(i), reason="too few quotes" if i == 5 else None)
+            for i in range(10)]
+
+    history = told(rows)
+
+    assert history.has_smile_now()
+    assert np.isnan(history.window(60.0, 10).grid_vol).all(axis=1).tolist() == [
+        i == 5 for i in range(10)]
+
+
+def test_a_newest_row_without_a_smile_is_known_as_such():
     history = told([feature_row(minute(0)), feature_row(minute(1), reason="too few quotes")])
 
     assert not history.has_smile_now()
-    assert sample(feature_row(minute(1), reason="too few quotes")) is None
+
+
+def test_a_row_of_other_features_is_no_sample():
+    row = msgspec.structs.replace(feature_row(minute(0)), features=[0.1])
+
+    assert sample(row) is None
+    assert not told([row]).has_smile_now()
 
 
 def test_the_first_row_of_a_key_brings_its_past_from_the_table():
