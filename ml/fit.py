@@ -63,16 +63,17 @@ def _descend(network: nn.Module, training: Tensors, validation: Tensors, args: F
     optimiser = torch.optim.AdamW(network.parameters(), args.learning_rate,
                                   weight_decay=args.weight_decay)
     order = torch.Generator().manual_seed(args.seed)
-    best = _state(network, 0, training, validation, args)
+    best, best_epoch, least = copy.deepcopy(network), 0, _judge(network, validation, args)
     for epoch in range(1, args.epochs + 1):
         _epoch(network, training, optimiser, order, args)
-        now = _state(network, epoch, training, validation, args)
-        best = min(best, now, key=lambda state: state.validation_loss)
+        loss = _judge(network, validation, args)
+        if loss < least:
+            best, best_epoch, least = copy.deepcopy(network), epoch, loss
         if advance is not None:
             advance(epoch, args.epochs)
-        if epoch - best.epoch >= args.patience:
+        if epoch - best_epoch >= args.patience:
             break
-    return best
+    return Fitted(best.eval(), best_epoch, _judge(best, training, args), least)
 
 
 def _epoch(network: nn.Module, fold: Tensors, optimiser: torch.optim.Optimizer,
@@ -87,13 +88,10 @@ def _epoch(network: nn.Module, fold: Tensors, optimiser: torch.optim.Optimizer,
         optimiser.step()
 
 
-def _state(network: nn.Module, epoch: int, training: Tensors, validation: Tensors,
-           args: FitArgs) -> Fitted:
+def _judge(network: nn.Module, fold: Tensors, args: FitArgs) -> float:
     network.eval()
     with torch.inference_mode():
-        losses = [float(_loss(network, fold.windows, fold.change, args))
-                  for fold in (training, validation)]
-    return Fitted(copy.deepcopy(network), epoch, *losses)
+        return float(_loss(network, fold.windows, fold.change, args))
 
 
 def _loss(network: nn.Module, windows: Tensor, change: Tensor, args: FitArgs) -> Tensor:
