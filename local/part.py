@@ -32,6 +32,8 @@ class Part:
     stamp: Path | None = None
     """A job with a stamp runs once: its success makes the file, the file makes it unnecessary."""
     stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals | None = None
+    """What it gets when the supervisor is killed, if not the stop signal."""
     grace_s: float = 15.0
 
     @property

@@ -1,6 +1,7 @@
 """The parts of the stack, as data, in the order in which they may start."""
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -64,13 +65,17 @@ class Demo:
 
     def stage(self, name: str, needs: tuple[str, ...], after: tuple[str, ...] = (),
               **env: str) -> Part:
-        """A service that has /healthz on its metrics port."""
+        """A service that has /healthz on its metrics port.
+
+        Left alone it would wait long for a broker that is gone as well, to say goodbye; nothing
+        is lost without that.
+        """
         port = f"{name}_metrics"
         return Part(
             name=name, command=(sys.executable, "-m", f"services.{name}"), needs=needs,
             after=after, env=self.shared | {"SMILE_METRICS_PORT": str(self.ports[port])} | env,
             ready=Answers(self.http(port, "/healthz")), ports=(port,),
-            url=self.http(port, "/metrics"))
+            url=self.http(port, "/metrics"), death_signal=signal.SIGKILL)
 
 
 def build(demo: Demo) -> list[Part]:

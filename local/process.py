@@ -21,19 +21,20 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 class Process:
     """A running command, the leader of its own process group.
 
-    When the parent dies in whatever way, Linux sends the child `stop_signal`, so start it from
-    a thread that lives as long as the parent does.
+    When the parent dies in whatever way, Linux sends the child `death_signal` (by default
+    `stop_signal`), so start it from a thread that lives as long as the parent does.
     """
 
     def __init__(self, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None,
-                 stop_signal: signal.Signals = signal.SIGTERM) -> None:
+                 stop_signal: signal.Signals = signal.SIGTERM,
+                 death_signal: signal.Signals | None = None) -> None:
         self.log = log
         self.stop_signal = stop_signal
         log.parent.mkdir(parents=True, exist_ok=True)
 
         def die_with_parent() -> None:
             if _libc is not None:
-                _libc.prctl(PR_SET_PDEATHSIG, int(stop_signal))
+                _libc.prctl(PR_SET_PDEATHSIG, int(death_signal or stop_signal))
 
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
@@ -67,8 +68,9 @@ class Process:
         """Wait at most `grace_s` seconds, then kill whatever is left of the group."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(grace_s)
-        kill_group(self.pid)
+        _signal_group(self.pid)
         self._popen.wait()
+        kill_group(self.pid)
 
     def stop(self, grace_s: float = 10.0) -> None:
         """Terminate, wait at most `grace_s`, then kill; returns when nothing is left."""
@@ -76,12 +78,20 @@ class Process:
         self.finish(grace_s)
 
 
-def kill_group(group: int) -> None:
-    """Kill every process of a group, if there is any."""
+def kill_group(group: int, patience_s: float = 2.0) -> None:
+    """Kill every process of a group, if there is any, and see them gone."""
+    deadline = time.monotonic() + patience_s
+    while _signal_group(group) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def _signal_group(group: int) -> bool:
+    """Kill a group; False if nobody is in it."""
     try:
         os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:
-        return
+        return False
+    return True
 
 
 def group_memory(pid: int, children: bool = True) -> int:

@@ -73,7 +73,7 @@ class Unit:
 
     def _start(self) -> None:
         self.process = Process(self.part.command, self._state.log(self.part.name), self.part.env,
-                               self.part.stop_signal)
+                               self.part.stop_signal, self.part.death_signal)
         self.born = self.process.born()
         self._move(Status.STARTING, "")
 

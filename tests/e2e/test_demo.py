@@ -184,4 +184,5 @@ def test_stopping_leaves_no_process_and_a_second_start_goes_on(demo):
 def test_a_supervisor_that_is_killed_takes_everything_with_it(demo):
     demo.supervisor.kill()
     demo.supervisor.wait()
-    assert demo.wait_until_gone() == []
+    left = demo.wait_until_gone()
+    assert left == [], [process.cmdline() for process in left]

@@ -153,6 +153,21 @@ def written(log):
     return log.exists() and "up" in log.read_text()
 
 
+def lives(pid):
+    """Whether a process runs; one that nobody has buried yet does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_until_dead(pid):
+    deadline = time.monotonic() + DEADLINE_S
+    while lives(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not lives(pid)
+
+
 def test_what_ignores_the_signal_is_killed_with_its_children(supervise, told, tmp_path):
     stubborn = ("import signal, subprocess, sys, time\n"
                 "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
@@ -163,8 +178,7 @@ def test_what_ignores_the_signal_is_killed_with_its_children(supervise, told, tm
     supervisor = supervise(python("stubborn", stubborn, ready=partial(written, log), grace_s=0.2))
     turn_until(supervisor, lambda: supervisor.settled)
     supervisor.stop()
-    child = int(log.read_text().split()[-1])
-    assert not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie"
+    assert not lives(int(log.read_text().split()[-1]))
     assert ("stubborn", "did not stop in time: killed") in told.lines
 
 
@@ -178,12 +192,34 @@ def test_children_die_with_a_supervisor_that_is_killed(tmp_path):
               "time.sleep(600)")
     parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "log")],
                               stdout=subprocess.PIPE, text=True)
-    child = psutil.Process(int(parent.stdout.readline()))
+    child = int(parent.stdout.readline())
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    psutil.wait_procs([child], timeout=DEADLINE_S)
-    assert not child.is_running()
+    wait_until_dead(child)
+
+
+def test_the_signal_at_the_supervisors_death_can_be_another(tmp_path):
+    stubborn = ("import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+                "print('up', flush=True); time.sleep(600)")
+    script = ("import signal, sys, time\n"
+              "from pathlib import Path\n"
+              "from local.process import Process\n"
+              f"child = Process([sys.executable, '-c', {stubborn!r}], Path(sys.argv[1]), "
+              "death_signal=signal.SIGKILL)\n"
+              "print(child.pid, flush=True)\n"
+              "time.sleep(600)")
+    log = tmp_path / "log"
+    parent = subprocess.Popen([sys.executable, "-c", script, str(log)], stdout=subprocess.PIPE,
+                              text=True)
+    child = int(parent.stdout.readline())
+    deadline = time.monotonic() + DEADLINE_S
+    while not written(log) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    wait_until_dead(child)
 
 
 def test_what_runs_is_written_down(supervise, state):
