@@ -1,13 +1,18 @@
 """The stages on real Kafka and a real database: nothing lost, nothing doubled."""
 
+import os
+import subprocess
+import sys
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from local.postgres import PostgresServer
 from services.common import messages
+from services.common.database import Database
 from services.common.messages import (
     DEAD_LETTER,
     OPTION_CHAIN,
@@ -21,6 +26,7 @@ from services.features import main as features
 from services.features.settings import FeaturesSettings
 from services.monitor import main as monitor
 from services.monitor.settings import MonitorSettings
+from services.monitor.step import Monitor
 from services.predictor import main as predictor
 from services.predictor.settings import PredictorSettings
 from services.writer import main as writer
@@ -306,3 +312,34 @@ def test_a_forecast_that_nothing_was_observed_for_gets_an_empty_score_once(
 
     assert tables.rows("SELECT DISTINCT horizon_s, quotes, error_bp, observed_at "
                        "FROM prediction_scores WHERE symbol = %s", symbol) == [(60, 0, None, None)]
+
+
+def test_a_monitor_that_begins_anew_makes_the_same_scores(
+        kafka_bootstrap, stages, tables, database_url, symbol):
+    chains = minutes(symbol, 12)
+    with SmallModelServer() as server, stages(server.url):
+        publish(kafka_bootstrap, OPTION_CHAIN, chains)
+        eventually(lambda: scored(tables, symbol, len(chains) * len(HORIZONS)))
+    query = ("DELETE FROM prediction_scores WHERE symbol = %s RETURNING expiry, made_at, "
+             "horizon_s, model_name, observed_at, quotes, error_bp, sticky_strike_bp")
+    before = sorted(tables.rows(query, symbol))
+    with Database(database_url, "test") as database:
+        again = Monitor(database, MonitorSettings(database_url=database_url, monitor_batch=7))
+        while again.step():
+            pass
+
+    assert sorted(tables.rows(query, symbol)) == before
+
+
+@pytest.mark.parametrize("stage", ["writer", "features", "predictor", "monitor"])
+def test_a_missing_setting_is_named_and_ends_the_service_with_code_2(stage):
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith("SMILE_")}
+    ended = subprocess.run([sys.executable, "-m", f"services.{stage}"], env=environment,
+                           cwd=Path(__file__).parents[2], capture_output=True, text=True,
+                           timeout=60, check=False)
+
+    assert ended.returncode == 2
+    said = ended.stdout + ended.stderr
+    assert "SMILE_DATABASE_URL is not set" in said or "SMILE_KAFKA_BOOTSTRAP is not set" in said
+    assert "Traceback" not in said
