@@ -31,6 +31,8 @@ class Part:
     """What to show to a person."""
     stamp: Path | None = None
     """A job with a stamp runs once: its success makes the file, the file makes it unnecessary."""
+    may_end: bool = False
+    """A service that is done, not dead, when it exits with 0: a recording comes to its end."""
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals | None = None
     """What it gets when the supervisor is killed, if not the stop signal."""

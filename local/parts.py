@@ -1,5 +1,6 @@
 """The parts of the stack, as data, in the order in which they may start."""
 
+import dataclasses
 import os
 import signal
 import sys
@@ -137,13 +138,14 @@ def _trains(demo: Demo) -> bool:
 
 
 def _train(demo: Demo) -> Part:
-    made = ("history",) if demo.source.kind == "simulator" else ()
+    simulated = demo.source.kind == "simulator"
+    model = ("--model", "gru", "--within-day") if simulated else (
+        "--config", str(demo.folder / "train.yaml"))
     return Part(
-        name="train", env=demo.shared, needs=("mlflow", *made),
+        name="train", env=demo.shared, needs=("mlflow", *(("history",) if simulated else ())),
         stamp=demo.folder / "model.trained",
         command=(sys.executable, "-m", "ml.train", "--quotes",
-                 str(demo.folder / "history.parquet"), "--model", "gru", "--within-day",
-                 "--register",
+                 str(demo.folder / "history.parquet"), *model, "--register",
                  *demo.train_options))
 
 
@@ -197,13 +199,11 @@ def _ingest(demo: Demo, host: str, port: int, needs: tuple[str, ...],
 
 
 def _replay(demo: Demo) -> Part:
-    replayed = {"SMILE_SOURCE": "recording", "SMILE_SPEED": str(demo.speed),
-                "SMILE_RECORDING": str(demo.folder / "replay.parquet"),
-                "SMILE_METRICS_PORT": str(demo.ports["ingest_metrics"])}
-    return Part(
-        name="ingest", command=(sys.executable, "-m", "services.ingest"),
-        env=demo.shared | replayed, needs=("kafka", "features", "writer"), after=("predictor",),
-        ports=("ingest_metrics",), url=demo.http("ingest_metrics", "/metrics"))
+    played = {"SMILE_SOURCE": "recording", "SMILE_SPEED": str(demo.speed),
+              "SMILE_RECORDING": str(demo.folder / "replay.parquet")}
+    return dataclasses.replace(
+        demo.stage("ingest", ("kafka", "features", "writer"), after=("predictor",), **played),
+        may_end=True)
 
 
 def _dashboard(demo: Demo) -> Part:

@@ -90,7 +90,7 @@ class Unit:
         if self.process:
             self.process.finish(0)
         self.process = None
-        if code == 0 and self.part.is_job:
+        if code == 0 and (self.part.is_job or self.part.may_end):
             if self.part.stamp:
                 self.part.stamp.parent.mkdir(parents=True, exist_ok=True)
                 self.part.stamp.touch()

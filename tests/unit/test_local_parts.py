@@ -57,8 +57,8 @@ def test_a_gateway_has_no_history_and_no_training():
 
 def test_a_recording_trains_on_its_first_part_and_replays_the_rest():
     wanted = built(SOURCES[2], speed=120.0, symbol="GOOG")
-    assert "simulator" not in wanted and wanted["ingest"].is_job
-    assert "/state/history.parquet" in wanted["train"].command
+    assert "simulator" not in wanted and wanted["ingest"].may_end
+    assert {"/state/history.parquet", "/state/train.yaml"} <= set(wanted["train"].command)
     assert wanted["ingest"].env["SMILE_RECORDING"] == "/state/replay.parquet"
     assert wanted["ingest"].env["SMILE_SPEED"] == "120.0"
     assert wanted["ingest"].env["SMILE_SYMBOL"] == "GOOG"

@@ -125,6 +125,12 @@ def test_a_job_with_a_stamp_runs_once(supervise, tmp_path):
         assert ("starting" in started) is expected
 
 
+def test_a_service_that_may_end_is_done_and_not_started_again(supervise, told):
+    supervisor = supervise(python("replay", "", ready=lambda: False, may_end=True))
+    turn_until(supervisor, lambda: supervisor.settled)
+    assert told.lines == [("replay", "starting"), ("replay", "done")]
+
+
 def test_a_failed_job_leaves_no_stamp(supervise, tmp_path):
     supervisor = supervise(python("job", "raise SystemExit(2)", stamp=tmp_path / "stamp"))
     turn_until(supervisor, lambda: supervisor.settled)
