@@ -15,7 +15,8 @@ UtcTime = Annotated[datetime, Meta(tz=True)]
 Source = Literal["live", "delayed", "simulated", "recorded"]
 Right = Literal["C", "P"]
 Role = Literal["champion", "shadow", "baseline"]
-Name = Annotated[str, Meta(min_length=1, max_length=64)]
+# PostgreSQL's text holds anything but NUL.
+Name = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[^\\x00]+$")]
 Column = list[float | None]
 
 OPTION_CHAIN = "option-chain"

@@ -72,21 +72,20 @@ def group_at_end(bootstrap, topic):
 
 
 def read_all(bootstrap, topic, wanted=lambda message: True):
-    """Every message that is on a topic now and wanted."""
+    """Every message that is on a topic now and wanted, partition by partition."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"read-{uuid.uuid4().hex}",
                          "enable.auto.commit": False})
-    partitions = consumer.list_topics(topic, 30).topics[topic].partitions
     found = []
-    for number in partitions:
+    for number in consumer.list_topics(topic, 30).topics[topic].partitions:
         place = TopicPartition(topic, number, 0)
         end = consumer.get_watermark_offsets(place, 30)[1]
         consumer.assign([place])
         at = 0
         while at < end:
-            batch = consumer.consume(500, 10)
-            assert batch, f"{topic} stopped at {at} of {end}"
-            found += [message for message in batch if wanted(message)]
-            at = batch[-1].offset() + 1
+            message = consumer.poll(30)
+            assert message is not None and message.error() is None, f"{topic}: {at} of {end}"
+            at = message.offset() + 1
+            found += [message] * wanted(message)
     consumer.close()
     return found
 

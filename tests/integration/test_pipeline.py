@@ -96,21 +96,26 @@ def test_every_value_arrives_as_it_was_sent(kafka_bootstrap, writer_settings, ta
         in zip(sent.strike, sent.right, sent.bid, sent.ask, strict=True))
 
 
+@pytest.mark.parametrize(("bad", "reason"), [
+    (b'{"schema": 1, "symbol": 5}', "symbol"),
+    (b"not JSON", "JSON"),
+    (messages.encode(minutes("A\0B", 1)[0]), "symbol"),
+], ids=["another schema", "not JSON", "a text that no table holds"])
 def test_a_bad_message_goes_to_the_dead_letters_and_the_writer_goes_on(
-        kafka_bootstrap, writer_settings, tables, symbol):
+        kafka_bootstrap, writer_settings, tables, symbol, bad, reason):
     first, second = minutes(symbol, 1)
     publish(kafka_bootstrap, OPTION_CHAIN, [first])
     with Producer(kafka_bootstrap) as producer:
-        producer.send_bytes(OPTION_CHAIN, symbol.encode(), b'{"schema": 1, "symbol": 5}', {})
+        producer.send_bytes(OPTION_CHAIN, symbol.encode(), bad, {})
     publish(kafka_bootstrap, OPTION_CHAIN, [second])
     with running(writer.run, writer_settings):
         eventually(lambda: tables.count("spy_option_chain", symbol) == 2 * CONTRACTS)
 
     (letter,) = read_all(kafka_bootstrap, DEAD_LETTER, of_symbol(symbol))
     headers = {name: value.decode() for name, value in letter.headers()}
-    assert letter.value() == b'{"schema": 1, "symbol": 5}'
+    assert letter.value() == bad
     assert headers["topic"] == OPTION_CHAIN and headers["service"] == "writer"
-    assert "symbol" in headers["error"]
+    assert reason in headers["error"]
     assert headers["offset"].isdigit() and headers["partition"].isdigit()
 
 
