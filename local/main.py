@@ -119,8 +119,7 @@ def _start(supervisor: Supervisor, progress: Progress) -> None:
         for name in ESSENTIAL:
             if supervisor.has_given_up(name):
                 raise PartFailed(f"Nothing works without {name}: see {supervisor.state.log(name)}")
-        progress.waiting(f"{progress.seconds:6.1f} s  waiting for "
-                         f"{', '.join(supervisor.waited_for) or 'the next part'}")
+        progress.waiting(supervisor.waited_for)
         time.sleep(TURN_S)
 
 
@@ -139,7 +138,7 @@ def _announce(supervisor: Supervisor, demo: parts.Demo, progress: Progress) -> N
         return
     while not supervisor.stopping and not _forecasts(demo):
         supervisor.turn()
-        progress.waiting(f"{progress.seconds:6.1f} s  waiting for the first forecast")
+        progress.waiting("the first forecast")
         time.sleep(TURN_S)
     if not supervisor.stopping:
         progress.line(f"First forecast of the model after {progress.seconds:.0f} s: open {page}")

@@ -16,10 +16,13 @@ import psutil
 from local import ports
 from local.errors import LocalError
 from local.part import Part
+from local.process import last_line
 from local.state import Running, State
 from local.unit import GIVEN_UP, SETTLED, Status, Tell, Unit
 
 TURN_S = 0.2
+SILENCE_S = 10.0
+"""Where nobody can see a line change, how often to say what is being waited for."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -60,10 +63,15 @@ class Supervisor:
         return all(unit.status in SETTLED for unit in self.units.values())
 
     @property
-    def waited_for(self) -> list[str]:
-        """Names of the parts that are on their way."""
-        return [name for name, unit in self.units.items()
-                if unit.status in (Status.STARTING, Status.PAUSING)]
+    def waited_for(self) -> str:
+        """The parts that are on their way; of a job, how far its log says it is."""
+        on_way = [unit for unit in self.units.values()
+                  if unit.status in (Status.STARTING, Status.PAUSING)]
+        return ", ".join(map(self._how_far, on_way)) or "the next part"
+
+    def _how_far(self, unit: Unit) -> str:
+        said = last_line(self.state.log(unit.part.name)) if unit.part.is_job else ""
+        return f"{unit.part.name} ({said[:60]})" if said else unit.part.name
 
     def has_given_up(self, name: str) -> bool:
         """True if the part of that name failed for good."""
@@ -125,6 +133,7 @@ class Progress:
         self._live = output.isatty()
         self._began = time.monotonic()
         self._waiting = ""
+        self._told_at = 0.0
 
     @property
     def seconds(self) -> float:
@@ -139,10 +148,16 @@ class Progress:
         """A line of its own."""
         self._clear()
         print(text, file=self._output, flush=True)
+        self._told_at = self.seconds
 
-    def waiting(self, text: str) -> None:
-        """The line at the bottom of a terminal, replaced by the next one."""
-        if self._live and text != self._waiting:
+    def waiting(self, what: str) -> None:
+        """The line at the bottom of a terminal, replaced by the next one; elsewhere now and then.
+        """
+        text = f"{self.seconds:6.1f} s  waiting for {what}"
+        if not self._live:
+            if self.seconds - self._told_at > SILENCE_S:
+                self.line(text)
+        elif text != self._waiting:
             self._clear()
             width = os.get_terminal_size(self._output.fileno()).columns - 1
             print(text[:width], end="", file=self._output, flush=True)

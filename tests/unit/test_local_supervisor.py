@@ -254,6 +254,23 @@ def test_a_port_in_use_is_named_with_its_setting():
 def test_progress_writes_one_line_per_change():
     output = io.StringIO()
     progress = Progress(output)
-    progress.waiting("not shown where nobody can see it change")
+    progress.waiting("something that has not taken long yet")
     progress.tell("kafka", "ready")
     assert output.getvalue().split() == ["0.0", "s", "kafka", "ready"]
+
+
+def test_progress_says_what_takes_long(monkeypatch):
+    output = io.StringIO()
+    progress = Progress(output)
+    monkeypatch.setattr(Progress, "seconds", 42.0)
+    progress.waiting("train (epochs 7/60)")
+    progress.waiting("train (epochs 8/60)")
+    assert output.getvalue() == "  42.0 s  waiting for train (epochs 7/60)\n"
+
+
+def test_a_job_under_way_shows_the_last_line_of_its_log(supervise, tmp_path):
+    script = "import time; print('epochs 7/60', flush=True); time.sleep(600)"
+    supervisor = supervise(python("train", script))
+    log = tmp_path / "logs" / "train.log"
+    turn_until(supervisor, lambda: log.exists() and log.read_text())
+    assert supervisor.waited_for == "train (epochs 7/60)"
