@@ -78,8 +78,10 @@ def on_grid(log_moneyness: Floats, atm_vol: float, tau: float) -> Bools:
 
 
 def band_at(edge: Floats, smile: Floats, tau: float, log_moneyness: Floats) -> Floats:
-    """A band's lower or upper `edge` (17,) at quotes (m,), linear between grid points.
+    """A band's lower or upper `edge` (17,) at quotes (m,).
 
-    The grid's points lie where the forecast `smile` (17,) that the band belongs to has them.
+    It is the forecast `smile` (17,) that the band belongs to, and beside it the edge's distance,
+    linear between grid points: so the band follows the smile where that is steep.
     """
-    return np.interp(log_moneyness, grid_log_moneyness(smile, tau), edge)
+    distance = np.interp(log_moneyness, grid_log_moneyness(smile, tau), edge - smile)
+    return vol_at(smile, tau, log_moneyness) + distance

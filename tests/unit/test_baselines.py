@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ml import baselines
-from ml.smile.grid import ATM_INDEX, GRID_Z, grid_log_moneyness, vol_at
+from ml.smile.grid import GRID_Z, grid_log_moneyness, vol_at
 from tests.unit.smiles import SHAPE, make_history
 
 TAU = 30 / 365
@@ -74,11 +74,16 @@ def test_on_grid_is_by_the_observed_smiles_own_moneyness():
 
 
 def test_band_edges_pass_through_their_grid_points():
-    smile, edge = 0.2 * SHAPE, 0.2 * SHAPE - 0.01
+    smile, edge = 0.2 * SHAPE, 0.2 * SHAPE - np.linspace(0.01, 0.02, len(GRID_Z))
     points = grid_log_moneyness(smile, TAU)
 
     assert baselines.band_at(edge, smile, TAU, points) == pytest.approx(edge)
-    halfway = (points[ATM_INDEX] + points[ATM_INDEX + 1]) / 2
-    assert baselines.band_at(edge, smile, TAU, np.array([halfway])) \
-        == pytest.approx(edge[ATM_INDEX:ATM_INDEX + 2].mean())
-    assert len(points) == len(GRID_Z)
+
+
+def test_a_band_of_constant_width_follows_the_smile_between_grid_points():
+    smile = 0.2 * SHAPE
+    between = grid_log_moneyness(smile, TAU)[:-1] + 0.001
+
+    band = baselines.band_at(smile - 0.01, smile, TAU, between)
+
+    assert band == pytest.approx(vol_at(smile, TAU, between) - 0.01)
