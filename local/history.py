@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from local.warmup import simulate
+from local.warmup import Leg, simulate
 from ml.calendar import session_bounds, session_day
 
 SEARCHED_DAYS = 14
@@ -37,7 +37,8 @@ def main() -> int:
     chosen = parser.parse_args()
     before = datetime.now(UTC) - timedelta(minutes=chosen.before)
     begin, end = period(before, timedelta(hours=chosen.hours))
-    return simulate(begin, end, chosen.step, chosen.file)
+    simulate(Leg(begin, end, timedelta(seconds=chosen.step)), chosen.file)
+    return 0
 
 
 if __name__ == "__main__":

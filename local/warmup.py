@@ -8,13 +8,28 @@ import argparse
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
+
 from local import postgres
+from ml.quotes.format import order_quotes, read_quotes, write_quotes
 
 LAST_SAMPLE = "SELECT max(ts) FROM option_features WHERE ts <= %s"
 WORTH_IT = timedelta(seconds=90)
+LOOKED_BACK_TO = 12
+"""Steps: a model's window and some more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A stretch of time and the distance of its instants."""
+
+    start: datetime
+    end: datetime
+    step: timedelta
 
 
 def last_sample(url: str, now: datetime) -> datetime | None:
@@ -29,11 +44,33 @@ def begin(now: datetime, last: datetime | None, most: timedelta, step: timedelta
     return earliest if last is None else max(earliest, last + step)
 
 
-def simulate(start: datetime, end: datetime, step_s: int, file: Path) -> int:
-    """Write the simulated quotes of a period; returns the exit code."""
-    return subprocess.run([sys.executable, "-m", "services.simulator", "history", "--from",
-                           start.isoformat(), "--to", end.isoformat(), "--step", str(step_s),
-                           "-o", str(file)], check=False).returncode
+def legs(start: datetime, now: datetime, step: timedelta) -> list[Leg]:
+    """The stretches to fill, with their steps, in order of time.
+
+    A forecast looks back step by step from whatever second it is made at, and takes a sample
+    that is at most half a step older. So what the first live forecasts look back to is denser.
+    """
+    turn = max(start, now - LOOKED_BACK_TO * step)
+    dense = Leg(turn, now, step / 3)
+    return [dense] if turn == start else [Leg(start, turn - step, step), dense]
+
+
+def simulate(leg: Leg, file: Path) -> None:
+    """Write the simulated quotes of a stretch; ends the process where that fails."""
+    code = subprocess.run([sys.executable, "-m", "services.simulator", "history", "--from",
+                           leg.start.isoformat(), "--to", leg.end.isoformat(), "--step",
+                           str(int(leg.step.total_seconds())), "-o", str(file)],
+                          check=False).returncode
+    if code:
+        sys.exit(code)
+
+
+def join(files: list[Path], file: Path) -> None:
+    """One quotes file of several."""
+    frame = pd.concat([read_quotes(one) for one in files], ignore_index=True)
+    write_quotes(order_quotes(frame, str(file)), file)
+    for one in files:
+        one.unlink()
 
 
 def replay(file: Path) -> None:
@@ -56,10 +93,13 @@ def main() -> int:
     if now - start < WORTH_IT:
         print(f"nothing to fill: the last sample is of {start:%H:%M:%S}")
         return 0
-    code = simulate(start, now, chosen.step, chosen.file)
-    if code == 0:
-        replay(chosen.file)
-    return code
+    files = []
+    for number, leg in enumerate(legs(start, now, timedelta(seconds=chosen.step))):
+        files.append(chosen.file.with_suffix(f".{number}.parquet"))
+        simulate(leg, files[-1])
+    join(files, chosen.file)
+    replay(chosen.file)
+    return 0
 
 
 if __name__ == "__main__":
