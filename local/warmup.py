@@ -18,7 +18,8 @@ from local import postgres
 from ml.quotes.format import order_quotes, read_quotes, write_quotes
 
 LAST_SAMPLE = "SELECT max(ts) FROM option_features WHERE ts <= %s"
-WORTH_IT = timedelta(seconds=90)
+DENSER = 3
+"""How much closer the instants are that the first live forecasts look back to."""
 LOOKED_BACK_TO = 12
 """Steps: a model's window and some more."""
 
@@ -39,9 +40,9 @@ def last_sample(url: str, now: datetime) -> datetime | None:
 
 
 def begin(now: datetime, last: datetime | None, most: timedelta, step: timedelta) -> datetime:
-    """From where to fill: one step after the last sample, at most `most` before now."""
+    """From where to fill: right after the last sample, at most `most` before now."""
     earliest = now - most
-    return earliest if last is None else max(earliest, last + step)
+    return earliest if last is None else max(earliest, last + step / DENSER)
 
 
 def legs(start: datetime, now: datetime, step: timedelta) -> list[Leg]:
@@ -51,7 +52,7 @@ def legs(start: datetime, now: datetime, step: timedelta) -> list[Leg]:
     that is at most half a step older. So what the first live forecasts look back to is denser.
     """
     turn = max(start, now - LOOKED_BACK_TO * step)
-    dense = Leg(turn, now, step / 3)
+    dense = Leg(turn, now, step / DENSER)
     return [dense] if turn == start else [Leg(start, turn - step, step), dense]
 
 
@@ -90,7 +91,7 @@ def main() -> int:
     now = datetime.now(UTC).replace(microsecond=0)
     start = begin(now, last_sample(os.environ["SMILE_DATABASE_URL"], now),
                   timedelta(minutes=chosen.minutes), timedelta(seconds=chosen.step))
-    if now - start < WORTH_IT:
+    if now <= start:
         print(f"nothing to fill: the last sample is of {start:%H:%M:%S}")
         return 0
     files = []

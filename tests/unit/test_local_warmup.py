@@ -12,7 +12,7 @@ def test_an_empty_table_is_filled_as_far_back_as_allowed():
 
 def test_a_short_stop_is_filled_from_the_last_sample_on():
     last = NOW - timedelta(minutes=20)
-    assert begin(NOW, last, timedelta(hours=1), STEP) == last + STEP
+    assert begin(NOW, last, timedelta(hours=1), STEP) == last + STEP / 3
 
 
 def test_a_long_stop_is_not_filled_whole():
