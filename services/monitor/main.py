@@ -30,11 +30,11 @@ def run(settings: MonitorSettings, stop: Stop) -> None:
         stack.enter_context(serve(settings.metrics_port, heartbeat))
         database = stack.enter_context(Database(settings.database_url, "monitor"))
         monitor = Monitor(database, settings)
-        log.info("scoring", every_s=settings.monitor_interval_s)
+        log.info("scoring", every_s=settings.monitor_interval_seconds)
         while not stop:
             heartbeat.beat()
             if not turn(monitor):
-                stop.wait(settings.monitor_interval_s)
+                stop.wait(settings.monitor_interval_seconds)
 
 
 def turn(monitor: Monitor) -> bool:

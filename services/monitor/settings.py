@@ -10,15 +10,15 @@ from services.common.settings import DatabaseSettings, Seconds
 class MonitorSettings(DatabaseSettings, frozen=True, kw_only=True):
     """Settings of the monitor; each is read from `SMILE_<NAME>`."""
 
-    monitor_interval_s: Seconds = 2.0
+    monitor_interval_seconds: Seconds = 2.0
     """How often to look for forecasts whose time has come."""
     monitor_batch: Annotated[int, Meta(ge=1, le=10_000)] = 500
     """The most forecasts scored in one pass."""
-    monitor_lookback_s: Seconds = 86_400.0
+    monitor_lookback_seconds: Seconds = 86_400.0
     """Forecasts made longer ago than this, by the market's clock, stay without a score."""
-    monitor_tolerance_s: Seconds = 30.0
+    monitor_tolerance_seconds: Seconds = 30.0
     """How long after its target time a forecast may still be scored on a first observation."""
-    monitor_full_pass_s: Seconds = 1800.0
+    monitor_full_pass_seconds: Seconds = 1800.0
     """How often to look through the whole lookback, for forecasts written out of order."""
     monitor_rolling: Annotated[int, Meta(ge=1)] = 500
     """Scores in the rolling metrics, per symbol, model and horizon."""

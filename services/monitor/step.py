@@ -57,8 +57,8 @@ class Monitor:
 
     def _symbol(self, symbol: str, clock: datetime) -> bool:
         settings = self._settings
-        since = clock - timedelta(seconds=settings.monitor_lookback_s)
-        tolerance = timedelta(seconds=settings.monitor_tolerance_s)
+        since = clock - timedelta(seconds=settings.monitor_lookback_seconds)
+        tolerance = timedelta(seconds=settings.monitor_tolerance_seconds)
         # Asked for before the forecasts are: what is written in between is looked at next time.
         frontier = queries.frontier(self._database, symbol, since)
         if frontier is None:
@@ -80,7 +80,7 @@ class Monitor:
             self._recall(symbol, since)
         elif self._clock() < self._full_pass_at[symbol]:
             return max(since, self._floors.get(symbol, since))
-        self._full_pass_at[symbol] = self._clock() + self._settings.monitor_full_pass_s
+        self._full_pass_at[symbol] = self._clock() + self._settings.monitor_full_pass_seconds
         return since
 
     def _recall(self, symbol: str, since: datetime) -> None:

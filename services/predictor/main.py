@@ -37,7 +37,8 @@ def run(settings: PredictorSettings, stop: Stop) -> None:
         database = stack.enter_context(Database(settings.database_url, "predictor"))
         producer = stack.enter_context(Producer(settings.kafka_bootstrap, settings.kafka_options))
         model = stack.enter_context(ModelClient(
-            settings.model_server_url, settings.model_timeout_s, settings.model_retry_s))
+            settings.model_server_url, settings.model_timeout_seconds,
+            settings.model_retry_seconds))
         histories = Histories(partial(load_samples, database))
         predictor = PredictorStage(database, producer, model, histories, shape)
         stage = Stage("predictor", OPTION_FEATURES, FeatureRow, predictor.step,

@@ -14,9 +14,9 @@ class PredictorSettings(KafkaSettings, frozen=True, kw_only=True):
     """PostgreSQL URL, e.g. postgresql://user:password@host:5432/smile."""
     model_server_url: Annotated[str, Meta(pattern="^https?://")]
     """Base URL of the model server, e.g. http://model-server:3000."""
-    model_timeout_s: Seconds = 0.3
+    model_timeout_seconds: Seconds = 0.3
     """How long a call may take before the baseline stands in."""
-    model_retry_s: Seconds = 1.0
+    model_retry_seconds: Seconds = 1.0
     """After a failed call, how long not to try again."""
     predictor_batch: Annotated[int, Meta(ge=1, le=1000)] = 64
     """A batch closes at so many messages; also the most windows in one call of the server …"""

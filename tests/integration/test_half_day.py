@@ -59,7 +59,7 @@ def played(shared_data, tmp_path_factory, kafka_bootstrap, database_url):
     with SmallModelServer() as server, ExitStack() as stack:
         environment = {"SMILE_KAFKA_BOOTSTRAP": kafka_bootstrap, "SMILE_METRICS_PORT": "0",
                        "SMILE_DATABASE_URL": database_url, "SMILE_MODEL_SERVER_URL": server.url,
-                       "SMILE_MODEL_TIMEOUT_S": "10", "SMILE_SOURCE": "recording",
+                       "SMILE_MODEL_TIMEOUT_SECONDS": "10", "SMILE_SOURCE": "recording",
                        "SMILE_RECORDING": str(played.file), "SMILE_SPEED": "0"}
         for name, topic in (("writer", OPTION_CHAIN), ("features", OPTION_CHAIN),
                             ("predictor", OPTION_FEATURES), ("monitor", OPTION_CHAIN)):

@@ -170,8 +170,8 @@ def stages(kafka_bootstrap, database_url):
               running(features.run, FeaturesSettings(kafka_group=others, **kafka)),
               running(predictor.run, PredictorSettings(
                   kafka_group=groups[OPTION_FEATURES][0], model_server_url=model_server_url,
-                  model_timeout_s=5.0, **kafka)),
-              running(monitor.run, MonitorSettings(monitor_interval_s=0.2, **common))):
+                  model_timeout_seconds=5.0, **kafka)),
+              running(monitor.run, MonitorSettings(monitor_interval_seconds=0.2, **common))):
             yield
 
     return start
