@@ -154,7 +154,8 @@ def _java(class_path: str, main: str, *arguments: str) -> list[str]:
 
 
 def _cluster_id() -> str:
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    """Random, but never with a dash in front, which the tool takes for an option."""
+    return base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
 
 
 def _format(class_path: str, data: Path, properties: Path) -> None:
