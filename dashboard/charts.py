@@ -24,7 +24,7 @@ OBSERVED, AHEAD, VIOLET, QUOTES, INK, MUTED, LINE = (
 COLOURS = {QUOTE: QUOTES, FIT: OBSERVED, FORECAST: AHEAD, BAND: "#6b5634", BASELINE: VIOLET,
            ATM_SEEN: OBSERVED, "Model": AHEAD, "Filtered persistence": VIOLET,
            "Persistence": MUTED, "p50": OBSERVED, "p95": AHEAD, "p99": "#e06c75"}
-PERCENT = ".1%"
+PERCENT = ".2~%"
 
 
 @functools.lru_cache(maxsize=16)
