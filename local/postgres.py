@@ -34,6 +34,8 @@ STOP_SIGNAL = signal.SIGINT
 """Fast shutdown: sessions are ended; SIGTERM would wait for every client to leave."""
 CAPABILITIES = {"dac_read_search": 2, "dac_override": 1}
 """Those that let `nobody` reach the folders, the narrower first, with their bit numbers."""
+SET_PCAP = 8
+"""The bit of the capability that setting secure bits takes."""
 CONFIGURATION = {
     "max_connections": "60",
     "shared_buffers": "64MB",
@@ -149,14 +151,23 @@ def _binary(name: str) -> str:
     return str(Path(found.submodule_search_locations[0]) / "pginstall" / "bin" / name)
 
 
-def _capability() -> str:
+def _permitted() -> int:
+    """The bits of the capabilities that we have ourselves."""
     status = Path("/proc/self/status").read_text()
-    permitted = next(int(line.split()[1], 16) for line in status.splitlines()
-                     if line.startswith("CapPrm"))
-    for name, bit in CAPABILITIES.items():
-        if permitted >> bit & 1:
-            return f"-all,+{name}"
-    return "-all"
+    return next(int(line.split()[1], 16) for line in status.splitlines()
+                if line.startswith("CapPrm"))
+
+
+def _reach(permitted: int) -> list[str]:
+    """Options of `setpriv` that let `nobody` go through closed folders.
+
+    The secure bit makes access(2), by which PostgreSQL looks at its own program, heed the
+    capability too.
+    """
+    chosen = next((f"-all,+{name}" for name, bit in CAPABILITIES.items() if permitted >> bit & 1),
+                  "-all")
+    bits = ["--securebits=+no_setuid_fixup"] if permitted >> SET_PCAP & 1 else []
+    return [*bits, f"--inh-caps={chosen}", f"--ambient-caps={chosen}"]
 
 
 def unprivileged() -> list[str]:
@@ -171,10 +182,8 @@ def unprivileged() -> list[str]:
         raise LocalError("PostgreSQL does not run as root and `setpriv` (util-linux) is missing: "
                          "install it, or run as an ordinary user.")
     nobody = pwd.getpwnam("nobody")
-    capability = _capability()
     return ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups",
-            f"--inh-caps={capability}", f"--ambient-caps={capability}",
-            f"--pdeathsig={STOP_SIGNAL.name.removeprefix('SIG')}"]
+            *_reach(_permitted()), f"--pdeathsig={STOP_SIGNAL.name.removeprefix('SIG')}"]
 
 
 def _give_away(folder: Path) -> None:

@@ -1,5 +1,7 @@
 """The embedded Kafka and PostgreSQL, started for real."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import psycopg2
@@ -8,7 +10,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
 from local.kafka import KafkaBroker
-from local.postgres import PostgresServer
+from local.postgres import PostgresServer, unprivileged
 from services.common.messages import TOPICS
 
 
@@ -74,3 +76,18 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("SMILE_TIMESCALEDB", str(tmp_path))
     with pytest.raises(PartFailed, match=r"holds no extension/timescaledb\.control"):
         PostgresServer(tmp_path / "state").__enter__()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become someone else")
+def test_what_root_starts_reaches_programs_in_folders_of_root_alone(tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    program = closed / "program"
+    program.write_text("#!/bin/sh\nid -un\n")
+    program.chmod(0o755)
+    question = f"import os, sys; sys.exit(not os.access({str(program)!r}, os.X_OK))"
+    asked = subprocess.run([*unprivileged(), "python3", "-I", "-c", question], check=False)
+    assert asked.returncode == 0
+    ran = subprocess.run([*unprivileged(), str(program)], capture_output=True, text=True,
+                         check=True)
+    assert ran.stdout.strip() == "nobody"
