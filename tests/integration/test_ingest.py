@@ -84,7 +84,7 @@ def as_rows(parts: list[ChainSlice]) -> pd.DataFrame:
 @pytest.fixture
 def goog(shared_data: Path, tmp_path: Path) -> tuple[str, Path]:
     """The real half day under a symbol of its own, and its file."""
-    symbol = f"G{uuid.uuid4().hex[:6]}"
+    symbol = f"G{uuid.uuid4().hex[:6].upper()}"
     quotes = import_lean(shared_data / "lean_goog_2015-12-24").assign(symbol=symbol)
     write_quotes(quotes, tmp_path / "goog.parquet")
     return symbol, tmp_path / "goog.parquet"
@@ -148,6 +148,49 @@ def check_slice(part: ChainSlice) -> None:
     assert len(keys) == len(set(keys)) <= 40
     assert all(moment is not None and moment <= part.sampled_at for moment in part.quote_time)
     assert all(value is None or value > 0 for value in (*part.bid, *part.ask, *part.vendor_iv))
+
+
+@pytest.fixture
+def replaying_gateway(goog: tuple[str, Path], tmp_path: Path) -> Iterator[int]:
+    """Port of a simulated gateway that plays the real half day in 42 seconds."""
+    log = tmp_path / "simulator.log"
+    with process(log, "services.simulator", "serve", "--port", "0", "--recording", str(goog[1]),
+                 "--speed", "300", "--tick-seconds", "0.1"):
+        until("gateway", lambda: events(log, "gateway is up"), log)
+        yield int(str(events(log, "gateway is up")[0]["port"]))
+
+
+def test_a_real_half_day_comes_through_the_gateway_as_it_was_quoted(
+        kafka_bootstrap: str, goog: tuple[str, Path], replaying_gateway: int,
+        tmp_path: Path) -> None:
+    symbol, path = goog
+    log = tmp_path / "ingest.log"
+    recorded = read_quotes(path)
+    end = recorded["ts"].max()
+    with process(log, "services.ingest", SMILE_KAFKA_BOOTSTRAP=kafka_bootstrap,
+                 SMILE_SYMBOL=symbol, SMILE_GATEWAY_PORT=str(replaying_gateway),
+                 SMILE_CLOCK="gateway", SMILE_SAMPLE_SECONDS="0.5") as ingest:
+        until("sample of the last minutes", lambda: any(
+            end - part.sampled_at < pd.Timedelta(minutes=10)
+            for part in read_topic(kafka_bootstrap, symbol)), log)
+        ingest.send_signal(signal.SIGTERM)
+        assert ingest.wait(DEADLINE_S) == 0, log.read_text()
+    parts = read_topic(kafka_bootstrap, symbol)
+    quoted = first_quoted(recorded)
+    rows = as_rows(parts).dropna(subset=["bid", "ask"])
+    assert len(rows) > 1000
+    assert len({part.sampled_at for part in parts}) > 20
+    for row in rows.itertuples():
+        assert quoted[row.expiry, row.strike, row.right, row.bid, row.ask] <= row.ts
+
+
+def first_quoted(recorded: pd.DataFrame) -> dict[tuple[object, ...], pd.Timestamp]:
+    """When each contract was first quoted at each pair of prices."""
+    keys = ["expiry", "strike", "right", "bid", "ask"]
+    two_sided = recorded.dropna(subset=["bid", "ask"]).astype(
+        {"expiry": object, "right": object})
+    return {tuple(row[:-1]): row[-1] for row in two_sided.sort_values("ts").drop_duplicates(keys)[
+        [*keys, "ts"]].itertuples(index=False)}
 
 
 def test_an_unknown_symbol_is_one_sentence_and_exit_code_2(
