@@ -7,7 +7,6 @@ columnstore and jobs. A migration skipped today is applied once its server can r
     python -m sql.migrate        # SMILE_DATABASE_URL
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,9 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from services.common import logs
+from services.common.database import bad_url
 from services.common.errors import ServiceError, Unavailable
+from services.common.lifecycle import run
 from services.common.settings import DatabaseSettings, load
 
 FOLDER = Path(__file__).parent
@@ -37,12 +38,15 @@ def apply(url: str, folder: Path = FOLDER) -> Outcome:
 
     Raises:
         Unavailable: the server doesn't answer.
+        SettingsError: the URL can't be read.
         ServiceError: a migration failed; it names the migration and nothing of it remains.
     """
     try:
         database = psycopg2.connect(url)
     except psycopg2.OperationalError as error:
         raise Unavailable(f"the database does not answer: {error}".strip()) from error
+    except psycopg2.ProgrammingError as error:
+        raise bad_url() from error
     try:
         return _apply(database, sorted(folder.glob("[0-9]*.sql")))
     finally:
@@ -93,19 +97,14 @@ def _run(database: Connection, file: Path) -> None:
         raise ServiceError(f"migration {file.name} failed: {error}".strip()) from error
 
 
-def main() -> int:
+def main() -> None:
     """Apply what is missing and say what was done."""
     log = logs.set_up("migrations")
-    try:
-        outcome = apply(load(DatabaseSettings).database_url)
-    except ServiceError as error:
-        log.error(str(error))
-        return 1
+    outcome = apply(load(DatabaseSettings).database_url)
     log.info("migrations applied", applied=outcome.applied, skipped=outcome.skipped)
     if outcome.skipped:
         log.warning("this server has no (full) TimescaleDB: plain tables are used instead")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

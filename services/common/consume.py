@@ -18,13 +18,14 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
 from services.common import messages, metrics
-from services.common.errors import BadMessage, Unavailable
+from services.common.errors import BadMessage, ServiceError, Unavailable
 from services.common.health import Heartbeat
 from services.common.lifecycle import Stop
-from services.common.produce import Producer, options
+from services.common.produce import Producer, bad_options, options
 from services.common.settings import KafkaSettings
 
 M = TypeVar("M", bound=messages.Message)
+Rejected = tuple[KafkaMessage, BadMessage]
 POLL_SECONDS = 0.5
 LONGEST_PAUSE = 10.0
 PASSING = {KafkaError._PARTITION_EOF, KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -48,7 +49,7 @@ class Stage(Generic[M]):
 
 def open_consumer(settings: KafkaSettings, stage: str, topic: str) -> Consumer:
     """A consumer subscribed to `topic` from the group's stored offset, or the earliest."""
-    consumer = Consumer({
+    consumer = _consumer({
         "bootstrap.servers": settings.kafka_bootstrap,
         "group.id": settings.kafka_group or stage,
         "auto.offset.reset": "earliest",
@@ -65,12 +66,20 @@ def open_consumer(settings: KafkaSettings, stage: str, topic: str) -> Consumer:
     return consumer
 
 
+def _consumer(configuration: dict[str, str | int | bool]) -> Consumer:
+    try:
+        return Consumer(configuration)
+    except KafkaException as error:
+        raise bad_options(error) from error
+
+
 def run_stage(stage: Stage[M], settings: KafkaSettings, producer: Producer, stop: Stop,
               heartbeat: Heartbeat) -> None:
     """Turn the loop until `stop`; closing commits the stored offsets.
 
     Raises:
-        KafkaException: an error that waiting does not mend.
+        SettingsError: an option of Kafka's that there is not.
+        ServiceError: Kafka refuses the topic in a way that waiting does not mend.
     """
     consumer = open_consumer(settings, stage.name, stage.topic)
     loop = _Loop(stage, consumer, producer, stop, heartbeat)
@@ -120,17 +129,20 @@ class _Loop(Generic[M]):
         if error is None:
             return True
         if error.code() not in PASSING:
-            raise KafkaException(error)
+            raise ServiceError(f"Kafka refuses {self._stage.topic}: {error.str()}")
         if error.code() != KafkaError._PARTITION_EOF:
             log.warning("Kafka says", error=error.str(), topic=self._stage.topic)
         return False
 
     def _handle(self, batch: list[KafkaMessage]) -> bool:
         """True once the step and all it sent are done; False when told to stop before."""
-        decoded = self._decode(batch)
+        decoded, rejected = self._decode(batch)
         attempt = 0
         while True:
             try:
+                # Every attempt sends all of it: what an earlier one queued may have been refused.
+                for message, why in rejected:
+                    self._producer.dead_letter(message, why, self._stage.name)
                 if decoded:
                     self._stage.step(decoded)
                 self._producer.flush()
@@ -141,21 +153,22 @@ class _Loop(Generic[M]):
                 if self._stop:
                     return False
 
-    def _decode(self, batch: list[KafkaMessage]) -> list[M]:
+    def _decode(self, batch: list[KafkaMessage]) -> tuple[list[M], list[Rejected]]:
         decoded: list[M] = []
+        rejected: list[Rejected] = []
         for message in batch:
             metrics.CONSUMED.labels(self._stage.name, self._stage.topic).inc()
             try:
                 decoded.append(messages.decode(message.value() or b"", self._stage.kind))
             except BadMessage as error:
-                self._reject(message, error)
-        return decoded
+                rejected.append((message, error))
+                self._tell(message, error)
+        return decoded, rejected
 
-    def _reject(self, message: KafkaMessage, error: BadMessage) -> None:
+    def _tell(self, message: KafkaMessage, error: BadMessage) -> None:
         metrics.DEAD_LETTERS.labels(self._stage.name, self._stage.topic).inc()
-        log.warning("message sent to the dead-letter topic", error=str(error),
+        log.warning("a message goes to the dead-letter topic", error=str(error),
                     topic=message.topic(), partition=message.partition(), offset=message.offset())
-        self._producer.dead_letter(message, error, self._stage.name)
 
     def _pause(self, attempt: int, error: Unavailable) -> None:
         """Wait with the partitions paused, polling all the while to stay in the group."""
@@ -167,18 +180,23 @@ class _Loop(Generic[M]):
         self._consumer.pause(self._consumer.assignment())
         while not self._stop and time.monotonic() < until:
             self._heartbeat.beat()
-            # A partition assigned meanwhile is not paused: keep what it brings for later.
+            # A partition assigned meanwhile is not paused yet: keep its first message for later.
             message = self._consumer.poll(0.1)
             if message is not None and self._is_data(message):
                 self._held.append(message)
+                self._consumer.pause([_place(message)])
         self._consumer.resume(self._consumer.assignment())
 
     def _store(self, batch: list[KafkaMessage]) -> None:
         last = {(message.topic(), message.partition()): message for message in batch}
-        offsets = [TopicPartition(str(topic), partition or 0, (message.offset() or 0) + 1)
-                   for (topic, partition), message in last.items()]
+        offsets = [_place(message, 1) for message in last.values()]
         try:
             self._consumer.store_offsets(offsets=offsets)
         except KafkaException as error:
             # The partition went to another member meanwhile, which reads the batch again.
             log.warning("offsets not stored", error=str(error), topic=self._stage.topic)
+
+
+def _place(message: KafkaMessage, further: int = 0) -> TopicPartition:
+    return TopicPartition(str(message.topic()), message.partition() or 0,
+                          (message.offset() or 0) + further)

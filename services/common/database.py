@@ -11,7 +11,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
-from services.common.errors import Unavailable
+from services.common.errors import SettingsError, Unavailable
 
 LOST = (psycopg2.OperationalError, psycopg2.InterfaceError)
 NOT_MIGRATED = (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedColumn)
@@ -70,6 +70,8 @@ class Database:
                     options="-c timezone=UTC")
             except psycopg2.OperationalError as error:
                 raise Unavailable(f"the database: {_sentence(error)}") from error
+            except psycopg2.ProgrammingError as error:
+                raise bad_url() from error
         return self._connection
 
 
@@ -95,6 +97,12 @@ def on_conflict(key: Sequence[str], columns: Sequence[str]) -> str:
     rest = [name for name in columns if name not in key]
     sets = ", ".join(f'"{name}" = EXCLUDED."{name}"' for name in rest)
     return f"ON CONFLICT ({names(key)}) DO UPDATE SET {sets}"
+
+
+def bad_url() -> SettingsError:
+    """What to say of a URL that can't be read; never what it is, for it may hold a password."""
+    return SettingsError("SMILE_DATABASE_URL is not a URL such as "
+                         "postgresql://user:password@host:5432/smile")
 
 
 def _sentence(error: Exception) -> str:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as KafkaProducer
 
 from services.common import messages
-from services.common.errors import SettingsError, Unavailable
+from services.common.errors import ServiceError, SettingsError, Unavailable
 
 FLUSH_SECONDS = 30.0
+DEAD_LETTER_BYTES = 500_000
 
 
 def options(text: str) -> dict[str, str]:
@@ -24,12 +25,17 @@ def options(text: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in parts}
 
 
+def bad_options(error: KafkaException) -> SettingsError:
+    """What to say of a client that could not be made."""
+    return SettingsError(f"SMILE_KAFKA_OPTIONS: {error.args[0].str()}")
+
+
 class Producer:
     """Sends messages keyed by symbol; `flush` returns when all are on the brokers' disks."""
 
     def __init__(self, bootstrap: str, extra: str = "") -> None:
         self._failed: KafkaError | None = None
-        self._kafka = KafkaProducer({
+        configuration: dict[str, str | int | bool] = {
             "bootstrap.servers": bootstrap,
             "enable.idempotence": True,
             "compression.type": "zstd",
@@ -37,7 +43,11 @@ class Producer:
             "message.max.bytes": 4_000_000,
             "queue.buffering.max.kbytes": 65_536,
             **options(extra),
-        })
+        }
+        try:
+            self._kafka = KafkaProducer(configuration)
+        except KafkaException as error:
+            raise bad_options(error) from error
 
     def __enter__(self) -> "Producer":
         return self
@@ -52,7 +62,11 @@ class Producer:
 
     def send_bytes(self, topic: str, key: bytes | None, value: bytes | None,
                    headers: Mapping[str, str | bytes | None]) -> None:
-        """Queue raw bytes; waits while the queue is full."""
+        """Queue raw bytes; waits while the queue is full.
+
+        Raises:
+            ServiceError: the message is one that Kafka never takes, such as one too large.
+        """
         while True:
             try:
                 self._kafka.produce(topic, value, key, headers=dict(headers),
@@ -62,12 +76,21 @@ class Producer:
             except BufferError:
                 self._kafka.poll(0.1)
                 self._raise_failure()
+            except KafkaException as error:
+                raise ServiceError(f"a message for {topic} can't be sent: "
+                                   f"{error.args[0].str()}") from error
 
     def dead_letter(self, message: Message, error: Exception, stage: str) -> None:
-        """Queue the raw bytes of a message that can't be read, with where it came from."""
-        self.send_bytes(messages.DEAD_LETTER, message.key(), message.value(), {
+        """Queue the raw bytes of a message that can't be read, with where it came from.
+
+        Only the first `DEAD_LETTER_BYTES` of a huge one, whose length the headers tell: unpacked
+        it may be larger than what Kafka takes.
+        """
+        value = message.value() or b""
+        self.send_bytes(messages.DEAD_LETTER, message.key(), value[:DEAD_LETTER_BYTES], {
             "topic": message.topic(), "partition": str(message.partition()),
-            "offset": str(message.offset()), "error": str(error), "service": stage})
+            "offset": str(message.offset()), "length": str(len(value)),
+            "error": str(error)[:1000], "service": stage})
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> None:
         """Wait until everything queued is acknowledged.

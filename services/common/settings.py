@@ -8,7 +8,7 @@ Lists are comma-separated.
 import os
 import re
 from collections.abc import Mapping
-from typing import Annotated, TypeVar, get_origin, get_type_hints
+from typing import Annotated, Literal, TypeVar, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -20,7 +20,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
 
 
-_SECRET = re.compile(r"(?<=://)[^/@]*(?=@)|(?<=password=)[^,]*")
+_SECRET = re.compile(r"(?<=://)[^']*(?=@)|(?<=password=)[^,']*")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     metrics_port: Port = 9100
     """Where /metrics and /healthz are served; 0 takes any free port."""
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     def __repr__(self) -> str:
         """All fields, with what is secret in a URL or an option masked."""

@@ -6,16 +6,17 @@ from datetime import UTC, date, datetime
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Producer as KafkaProducer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from services.common import messages
 from services.common.consume import Stage, run_stage
 from services.common.database import Database, upsert
-from services.common.errors import Unavailable
+from services.common.errors import SettingsError, Unavailable
 from services.common.health import Heartbeat
 from services.common.lifecycle import Stop
 from services.common.messages import Forecast
-from services.common.produce import Producer
+from services.common.produce import DEAD_LETTER_BYTES, Producer
 from services.common.settings import KafkaSettings
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
@@ -37,7 +38,7 @@ def topic(kafka_bootstrap):
     return name
 
 
-def run(kafka_bootstrap, topic, step, until, batch_size=200):
+def run(kafka_bootstrap, topic, step, until, batch_size=200, producer_kind=Producer):
     """Run the loop in this thread until `until()` holds; a watchdog stops it after 60 s."""
     stop = Stop()
     watchdog = threading.Timer(60, stop.set)
@@ -49,7 +50,7 @@ def run(kafka_bootstrap, topic, step, until, batch_size=200):
             stop.set()
 
     settings = KafkaSettings(kafka_bootstrap=kafka_bootstrap, kafka_group=f"group-{topic}")
-    with Producer(kafka_bootstrap) as producer:
+    with producer_kind(kafka_bootstrap) as producer:
         run_stage(Stage("test", topic, Forecast, stepping, batch_size), settings, producer, stop,
                   Heartbeat())
     watchdog.cancel()
@@ -88,20 +89,73 @@ def test_a_bad_message_goes_to_the_dead_letters_with_its_origin(kafka_bootstrap,
     run(kafka_bootstrap, topic, lambda batch: seen.extend(m.horizon_s for m in batch),
         lambda: seen == [1, 2])
 
-    reader = Consumer({"bootstrap.servers": kafka_bootstrap, "group.id": f"reader-{topic}",
-                       "auto.offset.reset": "earliest"})
-    reader.subscribe([messages.DEAD_LETTER])
-    letters = []
-    while not letters:
-        letter = reader.poll(30)
-        assert letter is not None, "no dead letter within 30 s"
-        headers = dict(letter.headers() or [])
-        letters += [letter] if headers.get("topic") == topic.encode() else []
-    reader.close()
-    assert letters[0].value() == b"{not json"
+    letter, headers = dead_letter(kafka_bootstrap, topic)
+    assert letter == b"{not json"
     assert headers["service"] == b"test"
     assert headers["offset"] == b"1"
     assert b"Forecast" in headers["error"]
+
+
+def dead_letter(kafka_bootstrap, topic):
+    """Value and headers of the first dead letter that came from `topic`."""
+    reader = Consumer({"bootstrap.servers": kafka_bootstrap, "group.id": f"reader-{topic}",
+                       "auto.offset.reset": "earliest"})
+    reader.subscribe([messages.DEAD_LETTER])
+    try:
+        while True:
+            letter = reader.poll(30)
+            assert letter is not None, "no dead letter within 30 s"
+            headers = dict(letter.headers() or [])
+            if headers.get("topic") == topic.encode():
+                return letter.value(), headers
+    finally:
+        reader.close()
+
+
+class RefusedOnce(Producer):
+    """Loses what is queued at its first flush, and says so, as when the brokers refuse it."""
+
+    refused = False
+
+    def flush(self, seconds=30.0):
+        if not self.refused:
+            self.refused = True
+            self._kafka.purge()
+            raise Unavailable("Kafka refused a message")
+        super().flush(seconds)
+
+
+def test_a_dead_letter_that_is_refused_is_sent_again_before_its_offset_is_stored(
+        kafka_bootstrap, topic):
+    with Producer(kafka_bootstrap) as producer:
+        producer.send_bytes(topic, b"SPY", b"{lost?", {})
+    publish(kafka_bootstrap, topic, [1])
+    seen = []
+    run(kafka_bootstrap, topic, lambda batch: seen.extend(m.horizon_s for m in batch),
+        lambda: len(seen) >= 2, batch_size=2, producer_kind=RefusedOnce)
+
+    assert seen == [1, 1]
+    assert dead_letter(kafka_bootstrap, topic)[0] == b"{lost?"
+
+
+def test_a_huge_bad_message_does_not_block_the_stage(kafka_bootstrap, topic):
+    huge = KafkaProducer({"bootstrap.servers": kafka_bootstrap, "compression.type": "zstd",
+                          "message.max.bytes": 10_000_000})
+    huge.produce(topic, b"x" * 5_000_000, b"SPY")
+    huge.flush()
+    publish(kafka_bootstrap, topic, [1])
+    seen = []
+    run(kafka_bootstrap, topic, lambda batch: seen.extend(m.horizon_s for m in batch),
+        lambda: seen == [1])
+
+    letter, headers = dead_letter(kafka_bootstrap, topic)
+    assert headers["length"] == b"5000000"
+    assert letter == b"x" * DEAD_LETTER_BYTES
+
+
+def test_an_option_that_kafka_does_not_know_is_refused_by_the_settings_name(kafka_bootstrap):
+    with pytest.raises(SettingsError, match=r"SMILE_KAFKA_OPTIONS.*foo\.bar"):
+        Producer(kafka_bootstrap, "foo.bar=1")
 
 
 def test_what_is_unavailable_is_tried_again_with_the_same_batch(kafka_bootstrap, topic):
@@ -154,6 +208,13 @@ def test_a_table_not_migrated_yet_is_waited_for(database_url):
     with (Database(database_url, "test") as database,
           pytest.raises(Unavailable, match="migrations")):
         database.rows("SELECT * FROM not_made_yet")
+
+
+def test_a_url_that_can_not_be_read_is_refused_without_being_shown():
+    with pytest.raises(SettingsError, match="SMILE_DATABASE_URL") as refused:
+        Database("postgres//me:hunter2@db", "test").rows("SELECT 1")
+
+    assert "hunter2" not in str(refused.value)
 
 
 def test_upsert_writes_a_key_once_and_the_last_value_wins(database_url):
