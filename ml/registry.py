@@ -26,6 +26,8 @@ from ml.types import Floats
 
 CHAMPION = "champion"
 EXPERIMENT = "smile"
+EXTRA = "extra_files"
+"""MLflow's name of the folder that they go to."""
 SCALER_FILE = "scaler.joblib"
 CONTRACT_FILE = "contract.json"
 REQUIREMENTS = [f"torch=={torch.__version__.split('+')[0]}", f"numpy=={np.__version__}",
@@ -108,7 +110,7 @@ def load_champion(name: str, alias: str, tracking_uri: str) -> LoadedModel:
     """The model that an alias points at, with its scaler and contract.
 
     Raises:
-        RegistryError: there is no such model or alias, or it is not a model of ours.
+        RegistryError: there is no such model or alias, it is not a model of ours, or damaged.
         UnavailableError: MLflow does not answer.
     """
     return load_version(name, champion_version(name, alias, tracking_uri), tracking_uri)
@@ -116,18 +118,33 @@ def load_champion(name: str, alias: str, tracking_uri: str) -> LoadedModel:
 
 def load_version(name: str, version: str, tracking_uri: str) -> LoadedModel:
     """One version of a registered model; raises as `load_champion`."""
-    with _spoken(tracking_uri), tempfile.TemporaryDirectory() as folder:
-        mlflow.set_tracking_uri(tracking_uri)
-        path = Path(mlflow.artifacts.download_artifacts(
-            artifact_uri=f"models:/{name}/{version}", dst_path=folder))
-        extra = path / "extra_files"
-        if not (extra / CONTRACT_FILE).exists():
+    with _loading(name, version), tempfile.TemporaryDirectory() as folder:
+        with _spoken(tracking_uri):
+            mlflow.set_tracking_uri(tracking_uri)
+            path = Path(mlflow.artifacts.download_artifacts(
+                artifact_uri=f"models:/{name}/{version}", dst_path=folder))
+        if not (path / EXTRA / CONTRACT_FILE).exists():
             raise RegistryError(f"version {version} of {name} has no {CONTRACT_FILE}: it was not "
                                 "registered by ml.train")
-        network = mlflow.pytorch.load_model(str(path))
-        scaler = joblib.load(extra / SCALER_FILE)
-        contract = contracts.read(extra / CONTRACT_FILE)
-    return LoadedModel(Forecaster(network, scaler, contract), version)
+        return LoadedModel(_read(path), version)
+
+
+def _read(path: Path) -> Forecaster:
+    """The parts of a downloaded model."""
+    return Forecaster(mlflow.pytorch.load_model(str(path)), joblib.load(path / EXTRA / SCALER_FILE),
+                      contracts.read(path / EXTRA / CONTRACT_FILE))
+
+
+@contextmanager
+def _loading(name: str, version: str) -> Iterator[None]:
+    """Whatever stops one version from being loaded, in our own words."""
+    try:
+        yield
+    except (RegistryError, UnavailableError):
+        raise
+    except Exception as error:  # damaged pickles and archives raise whatever they like
+        sentence = _shortened(f"{type(error).__name__}: {error}")
+        raise RegistryError(f"version {version} of {name} can't be loaded: {sentence}") from error
 
 
 @contextmanager
@@ -136,13 +153,17 @@ def _spoken(tracking_uri: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        sentence = textwrap.shorten(str(error), 200, placeholder=" …")
+        sentence = _shortened(str(error))
         if error.error_code in _MISSING:
             raise RegistryError(f"MLflow at {tracking_uri}: {sentence}") from error
         if error.error_code in _NO_ANSWER:
             raise UnavailableError(f"MLflow at {tracking_uri} does not answer: {sentence}") \
                 from error
         raise RegistryError(f"MLflow at {tracking_uri} refuses: {sentence}") from error
+
+
+def _shortened(text: str) -> str:
+    return textwrap.shorten(text, 200, placeholder=" …")
 
 
 def _experiment(client: MlflowClient, tracking_uri: str) -> str:

@@ -54,6 +54,9 @@ class SmileForecaster:
         """Follow the alias no longer."""
         self._champion.stop()
 
+    def __is_alive__(self) -> bool:
+        return self._champion.follows
+
     def __is_ready__(self) -> bool:
         return self._champion.model is not None
 

@@ -15,6 +15,7 @@ import pytest
 from ml import registry
 from ml.features import WINDOW_FEATURES
 from ml.smile.grid import GRID_Z
+from tests.unit.damaged_model import add_damaged_version, truncate
 from tests.unit.small_model import make_forecaster, windows
 
 ROOT = Path(__file__).parents[2]
@@ -161,7 +162,21 @@ def test_6_a_moved_alias_is_followed_without_a_restart(server, uri):
     assert np.array(answer["change"]) == pytest.approx(make_forecaster(2).predict(some), abs=1e-9)
 
 
-def test_7_a_signal_ends_it_and_frees_the_port(server):
+def test_7_a_damaged_version_is_told_once_and_the_next_good_one_is_served(server, uri, tmp_path):
+    client, _, log = server
+    champion(client, uri, "1")
+    damaged = add_damaged_version(uri, tmp_path, truncate, "scaler.joblib")
+    registry.MlflowClient(uri).set_registered_model_alias("smile", "champion", damaged)
+    sentence = f"version {damaged} of smile can't be loaded: "
+    until(lambda: sentence in log.read_text(), "the reason in the log")
+
+    assert client.get("/livez").status_code == 200
+    assert ask(client, windows(1).tolist()).json()["model_version"] == "1"
+    champion(client, uri, register(uri, seed=3))
+    assert log.read_text().count(sentence) == 1
+
+
+def test_8_a_signal_ends_it_and_frees_the_port(server):
     client, process, _ = server
     process.send_signal(signal.SIGTERM)
 

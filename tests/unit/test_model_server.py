@@ -30,7 +30,7 @@ class Registry:
     """What `Champion` asks of the registry; `trouble` is raised in place of an answer."""
 
     def __init__(self, monkeypatch):
-        self.version, self.trouble, self.loads = "1", None, []
+        self.version, self.trouble, self.loads, self.damaged = "1", None, [], set()
         monkeypatch.setattr(champion, "champion_version", self.champion_version)
         monkeypatch.setattr(champion, "load_version", self.load_version)
 
@@ -41,6 +41,8 @@ class Registry:
 
     def load_version(self, name, version, uri):
         self.loads.append(version)
+        if version in self.damaged:
+            raise RegistryError(f"version {version} can't be loaded: try {len(self.loads)}")
         return LoadedModel(make_forecaster(int(version)), version)
 
 
@@ -124,6 +126,38 @@ def test_the_same_trouble_is_told_once(registry, followed, monkeypatch):
         followed.refresh()
 
     assert told == ["no alias", "no answer"]
+
+
+def test_a_damaged_version_is_told_once_and_a_good_one_that_follows_is_served(
+        registry, followed, monkeypatch):
+    told = []
+    monkeypatch.setattr(champion.log, "warning", lambda *words, **more: told.append(more["reason"]))
+    registry.damaged = {"2", "3"}
+    served = []
+    for version in ("1", "2", "2", "3", "4"):
+        registry.version = version
+        followed.refresh()
+        served.append(followed.model.version)
+
+    assert served == ["1", "1", "1", "1", "4"]
+    assert told == ["version 2 can't be loaded: try 2", "version 3 can't be loaded: try 4"]
+
+
+def test_it_follows_until_it_is_stopped(registry, followed):
+    assert not followed.follows
+    followed.start()
+    assert followed.follows
+    followed.stop()
+    followed._thread.join(10)
+    assert not followed.follows
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_unforeseen_end_of_the_thread_shows(registry, followed):
+    registry.trouble = MemoryError("no room")
+    followed.start()
+    followed._thread.join(10)
+    assert not followed.follows
 
 
 def test_settings_name_what_is_missing():

@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from ml import registry
 from ml.errors import RegistryError, UnavailableError
 from ml.quiet_mlflow import MlflowClient, mlflow
+from tests.unit.damaged_model import add_damaged_version, truncate
 from tests.unit.small_model import make_forecaster, windows
 
 
@@ -87,6 +90,17 @@ def test_a_model_not_of_ours_is_refused(uri, tmp_path):
 
     with pytest.raises(RegistryError, match=r"stranger has no contract\.json"):
         registry.load_version("stranger", str(version), uri)
+
+
+@pytest.mark.parametrize(("damage", "file"), [
+    (truncate, "scaler.joblib"), (Path.unlink, "scaler.joblib"), (truncate, "*.pt2"),
+    (truncate, "contract.json"), (truncate, "MLmodel"),
+])
+def test_a_damaged_version_is_named(uri, tmp_path, damage, file):
+    version = add_damaged_version(uri, tmp_path, damage, file)
+
+    with pytest.raises(RegistryError, match=f"^version {version} of smile can't be loaded: "):
+        registry.load_version("smile", version, uri)
 
 
 def test_an_example_of_one_window_is_refused_since_it_would_fix_the_batch(uri):
