@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-import psycopg2
 from psycopg2.extensions import FLOAT, Column
 
 from services.common.database import Database
-from services.common.errors import Unavailable
 
 STATEMENT_TIMEOUT_MS = 5000
 TIMESTAMPTZ = 1184
@@ -30,13 +28,9 @@ class Reader:
         """
         guard = (f"SET TRANSACTION READ ONLY; "
                  f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}; ")
-        try:
-            with self._lock, self._database.transaction() as cursor:
-                cursor.execute(guard + sql, values)
-                return _frame(cursor.fetchall(), cursor.description or ())
-        except psycopg2.errors.UndefinedTable as error:
-            raise Unavailable("the database has no tables yet; `python -m sql.migrate` "
-                              "creates them") from error
+        with self._lock, self._database.transaction() as cursor:
+            cursor.execute(guard + sql, values)
+            return _frame(cursor.fetchall(), cursor.description or ())
 
     def close(self) -> None:
         """Give the connection back."""
