@@ -1,6 +1,7 @@
 """Where the quotes come from: the simulator, a recording, or a real gateway."""
 
 import hashlib
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,14 +28,16 @@ class Source:
             seen = self.file.stat()
             mark = f"{self.file}|{seen.st_size}|{seen.st_mtime_ns}".encode()
             return f"recording-{self.file.stem}-{hashlib.sha256(mark).hexdigest()[:8]}"
-        return self.kind if self.kind == "simulator" else f"gateway-{self.host}-{self.port}"
+        host = self.host.replace(":", "_")
+        return self.kind if self.kind == "simulator" else f"gateway-{host}-{self.port}"
 
     @property
     def title(self) -> str:
         """For a person."""
         if self.file is not None:
             return f"the recording {self.file.name}"
-        return "the simulator" if self.kind == "simulator" else f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return "the simulator" if self.kind == "simulator" else f"{host}:{self.port}"
 
 
 def parse(text: str) -> Source:
@@ -51,10 +54,21 @@ def parse(text: str) -> Source:
         return Source("simulator")
     if word == "recording":
         return _recording(rest.strip())
-    host, colon, port = word.rpartition(":")
-    if not rest and host and colon and port.isdecimal() and 0 < int(port) < 65536:
-        return Source("gateway", host=host, port=int(port))
+    host, _, port = word.rpartition(":")
+    if not rest and _is_host(host) and port.isdecimal() and 0 < int(port) < 65536:
+        return Source("gateway", host=host.strip("[]"), port=int(port))
     raise LocalError(f"`{text}` is no source: {EXPECTED}.")
+
+
+def _is_host(text: str) -> bool:
+    """A name, an IPv4 address, or an IPv6 address in brackets."""
+    if not text.startswith("["):
+        return bool(text) and not set(text) & set(":[]/")
+    try:
+        ipaddress.IPv6Address(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return text.endswith("]")
 
 
 def _recording(name: str) -> Source:
