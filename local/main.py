@@ -91,8 +91,16 @@ def _prepare(source: Source, folder: Path) -> str:
         done = subprocess.run([sys.executable, "-m", "local.recording", str(source.file),
                                str(folder)], capture_output=True, text=True, check=False)
         if done.returncode:
-            raise LocalError(done.stderr.strip().splitlines()[-1])
+            raise LocalError(_last_words(source, done))
     return symbol.read_text().strip()
+
+
+def _last_words(source: Source, done: subprocess.CompletedProcess[str]) -> str:
+    lines = done.stderr.strip().splitlines()
+    if lines:
+        return lines[-1]
+    how = f"code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
+    return f"Cutting {source.title} ended with {how} and said nothing; memory may have run out."
 
 
 def _run(wanted: list[Part], demo: parts.Demo, where: State) -> int:

@@ -34,6 +34,16 @@ def test_a_recording_that_is_none_is_one_sentence(capsys, tmp_path):
     assert code == 2 and "bad.csv" in text and "\n" not in text
 
 
+def test_a_recording_whose_cutting_is_killed_is_one_sentence(capsys, tmp_path, monkeypatch):
+    (tmp_path / "big.csv").touch()
+    killed = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda command, **options: run(killed, **options))
+    code, text = told(capsys, "up", "--source", "recording", str(tmp_path / "big.csv"))
+    assert code == 2 and text.startswith("Cutting the recording big.csv ended with signal 9 ")
+    assert "\n" not in text
+
+
 def test_a_port_in_use_is_one_sentence(capsys, monkeypatch):
     import socket
 
