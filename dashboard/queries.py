@@ -100,24 +100,31 @@ def quotes_waiting(reader: Reader) -> bool:
 
 
 def expiries(reader: Reader, symbol: str) -> list[date]:
-    """The expiries seen in the last two minutes of data, nearest first."""
+    """The expiries seen in the last two minutes of data and not past, nearest first."""
     frame = reader.frame("""
         SELECT DISTINCT expiry FROM option_features
         WHERE symbol = %(symbol)s
           AND ts > (SELECT max(ts) FROM option_features WHERE symbol = %(symbol)s)
                    - INTERVAL '2 minutes'
+          AND reason IS DISTINCT FROM 'expired'
         ORDER BY expiry""", symbol=symbol)
     return list(frame["expiry"])
 
 
 def smile(reader: Reader, symbol: str, expiry: date) -> Smile | None:
-    """The newest smile of one expiry, or None where there is none yet."""
+    """The newest smile of one expiry in the last minutes of data.
+
+    Where no instant of them has a smile it is the newest row, with its reason; None where there
+    is no row either.
+    """
     frame = reader.frame("""
         SELECT expiry, ts, source, tau, underlying, forward, atm_vol, fit_error, quotes_total,
                quotes_used, rejects, grid_vol, grid_observed, quote_strike, quote_bid_iv,
                quote_mid_iv, quote_ask_iv, reason
         FROM option_features WHERE symbol = %(symbol)s AND expiry = %(expiry)s
-        ORDER BY ts DESC LIMIT 1""", symbol=symbol, expiry=expiry)
+          AND ts > (SELECT max(ts) FROM option_features WHERE symbol = %(symbol)s)
+                   - INTERVAL '5 minutes'
+        ORDER BY reason IS NULL DESC, ts DESC LIMIT 1""", symbol=symbol, expiry=expiry)
     return _smiles(frame)[0] if len(frame) else None
 
 

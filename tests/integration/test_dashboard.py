@@ -1,10 +1,12 @@
 """The pages and their queries on a real database: with data, without, and with none there."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import psycopg2
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -77,6 +79,35 @@ def test_the_newest_smile_comes_back_as_it_was_written(reader: Reader):
     assert smile.quote_mid_iv == pytest.approx(np.array(written.quote_mid_iv))
     assert smile.rejects == written.rejects
     assert queries.smile(reader, "NONE", EXPIRY) is None
+
+
+@pytest.fixture
+def without_a_smile(url: str) -> Iterator[Callable[..., None]]:
+    """Gives one expiry a newest row that has no smile, for a reason; taken back afterwards."""
+    statement = ("UPDATE option_features SET reason = %s WHERE symbol = %s AND expiry = %s "
+                 "AND ts > %s::timestamptz - INTERVAL '2 minutes' AND (%s OR ts = %s)")
+
+    def change(reason: str | None, throughout: bool) -> None:
+        with closing(psycopg2.connect(url)) as database, database, database.cursor() as cursor:
+            cursor.execute(statement, (reason, rows.SYMBOL, EXPIRY, NOW, throughout, NOW))
+
+    yield change
+    change(None, throughout=True)
+
+
+def test_an_instant_without_a_smile_leaves_the_one_before_in_sight(
+        reader: Reader, without_a_smile: Callable[..., None]):
+    without_a_smile("too few quotes", throughout=False)
+    smile = queries.smile(reader, rows.SYMBOL, EXPIRY)
+    assert smile is not None and smile.reason is None
+    assert smile.ts == NOW - timedelta(seconds=STEP_S)
+
+
+def test_an_expiry_that_is_past_is_not_offered(
+        reader: Reader, without_a_smile: Callable[..., None]):
+    without_a_smile("expired", throughout=True)
+    assert EXPIRY not in queries.expiries(reader, rows.SYMBOL)
+    assert len(queries.expiries(reader, rows.SYMBOL)) == len(rows.expiries(NOW.date())) - 1
 
 
 def test_missing_numbers_are_nan_and_a_missing_band_too(reader: Reader, url: str):
