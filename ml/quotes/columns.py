@@ -22,6 +22,9 @@ OPTIONAL = (*OPTIONAL_NUMBERS, "settlement")
 COLUMNS = (*REQUIRED, *OPTIONAL)
 RIGHTS = ("C", "P")
 SETTLEMENTS = ("AM", "PM")
+FIRST_DAY, END_DAY = date(1970, 1, 1), date(2200, 1, 1)
+"""Times (UTC) and expiries are from the first to before the end: no calendar goes beyond."""
+BEYOND = f"must be from {FIRST_DAY} to before {END_DAY}"
 OFFSET = r"(?:Z|z|[+-]\d{2}:?\d{2})$"
 
 
@@ -70,6 +73,7 @@ def _times(column: pd.Series, source: str) -> pd.Series:
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         times = column.dt.tz_convert("UTC").astype("datetime64[us, UTC]")
         refuse(source, column, times.isna().to_numpy(), "every row needs its time")
+        refuse(source, column, _beyond(times), BEYOND)
         return times
     if pd.api.types.is_datetime64_dtype(column.dtype):
         raise QuotesFileError(f"{source}: column `ts` has no time zone; it must be in UTC")
@@ -81,7 +85,14 @@ def _times(column: pd.Series, source: str) -> pd.Series:
     refuse(source, column, (codes < 0) | _take(bad, codes), "not an ISO time")
     refuse(source, column, _take(naive, codes),
            "no time zone; write UTC, such as 2015-12-24T14:31:00Z")
-    return pd.Series(parsed.astype("datetime64[us, UTC]").array[codes], index=column.index)
+    parsed = parsed.astype("datetime64[us, UTC]")
+    refuse(source, column, _take(_beyond(parsed), codes), BEYOND)
+    return pd.Series(parsed.array[codes], index=column.index)
+
+
+def _beyond(times: pd.Series) -> Bools:
+    first, end = (pd.Timestamp(day, tz="UTC") for day in (FIRST_DAY, END_DAY))
+    return ~times.between(first, end, inclusive="left").to_numpy(dtype=np.bool_)
 
 
 def _symbols(column: pd.Series, source: str) -> pd.Series:
@@ -97,6 +108,8 @@ def _expiries(column: pd.Series, source: str) -> pd.Series:
     dates = [_as_date(value) for value in values]
     bad = np.array([day is None for day in dates], dtype=bool)
     refuse(source, column, (codes < 0) | _take(bad, codes), "not a date such as 2015-12-24")
+    beyond = np.array([not FIRST_DAY <= day < END_DAY for day in dates if day], dtype=bool)
+    refuse(source, column, _take(beyond, codes), BEYOND)
     return _category(codes, dates, column)
 
 

@@ -3,7 +3,7 @@
 Times are aware UTC, `expiry` is a date, volatilities are decimals, a missing number is null.
 """
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -18,6 +18,10 @@ Role = Literal["champion", "shadow", "baseline"]
 # PostgreSQL's text holds anything but NUL.
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[^\\x00]+$")]
 Column = list[float | None]
+FIRST_DAY, END_DAY = date(1970, 1, 1), date(2200, 1, 1)
+"""Times and expiries are from the first to before the end: beyond, calendars break down."""
+FIRST_INSTANT, END_INSTANT = (datetime(day.year, 1, 1, tzinfo=UTC)
+                              for day in (FIRST_DAY, END_DAY))
 
 OPTION_CHAIN = "option-chain"
 OPTION_FEATURES = "option-features"
@@ -32,6 +36,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     schema: Literal[1] = 1
     symbol: Name
     expiry: date
+
+    def __post_init__(self) -> None:
+        if not FIRST_DAY <= self.expiry < END_DAY:
+            raise ValueError(_beyond("expiry", self.expiry))
 
 
 class ChainSlice(Message, frozen=True, kw_only=True):
@@ -60,6 +68,10 @@ class ChainSlice(Message, frozen=True, kw_only=True):
     vendor_iv: Column
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_times(sampled_at=self.sampled_at, underlying_time=self.underlying_time)
+        for time in self.quote_time:
+            _check_times(quote_time=time)
         columns = ("right", "bid", "ask", "bid_size", "ask_size", "last", "volume",
                    "open_interest", "quote_time", "vendor_iv")
         rows = len(self.strike)
@@ -106,6 +118,10 @@ class FeatureRow(Message, frozen=True, kw_only=True):
     reason: str | None = None
     """Why there is no smile, where there is none."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_times(ts=self.ts)
+
 
 class Forecast(Message, frozen=True, kw_only=True):
     """One forecast of one expiry at one horizon: a row of `predicted_smile`."""
@@ -128,6 +144,21 @@ class Forecast(Message, frozen=True, kw_only=True):
     """Why a baseline stands in for the champion, where it does."""
     latency_ms: float
     """From reading the features to this forecast, in milliseconds."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # Not the target's: a row of the last minutes before the end has it beyond.
+        _check_times(made_at=self.made_at)
+
+
+def _check_times(**times: datetime | None) -> None:
+    for name, time in times.items():
+        if time is not None and not FIRST_INSTANT <= time < END_INSTANT:
+            raise ValueError(_beyond(name, time))
+
+
+def _beyond(name: str, value: date) -> str:
+    return f"`{name}` {value.isoformat()} is not from {FIRST_DAY} to before {END_DAY}"
 
 
 M = TypeVar("M", bound=Message)

@@ -50,6 +50,26 @@ def test_a_wrong_field_is_refused_by_its_name(field, value, says):
         decode(json.dumps(raw).encode(), ChainSlice)
 
 
+@pytest.mark.parametrize(("field", "value"), [
+    ("expiry", "0001-01-01"), ("expiry", "2200-01-01"), ("sampled_at", "0001-01-01T00:00:00Z"),
+    ("sampled_at", "1969-12-31T23:59:59Z"), ("sampled_at", "2200-01-01T00:00:00Z"),
+    ("sampled_at", "0001-01-01T00:00:00+05:00"), ("underlying_time", "9999-12-31T23:00:00Z"),
+    ("quote_time", [None, "0001-01-01T00:00:00Z"])])
+def test_a_time_no_calendar_holds_is_refused_by_its_field(field, value):
+    raw = json.loads(encode(chain())) | {field: value}
+
+    with pytest.raises(BadMessage, match=f"`{field}` .* is not from 1970-01-01 to before 2200"):
+        decode(json.dumps(raw).encode(), ChainSlice)
+
+
+def test_the_first_and_the_last_instant_are_good():
+    last = datetime(2199, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+    message = chain(sampled_at=datetime(1970, 1, 1, tzinfo=UTC), expiry=last.date(),
+                    quote_time=[last, None])
+
+    assert decode(encode(message), ChainSlice) == message
+
+
 @given(st.binary(max_size=200))
 def test_any_other_bytes_are_a_bad_message(data):
     with pytest.raises(BadMessage):

@@ -196,6 +196,19 @@ def test_a_model_s_median_is_the_smile_and_its_outer_quantiles_the_band():
     assert made[0].note is None and not made[0].repaired and made[0].latency_ms == 1.5
 
 
+def test_rows_have_a_time_that_calendars_hold_and_their_forecasts_may_be_for_later():
+    last = datetime(2199, 12, 31, 23, 59, tzinfo=UTC)
+    made = baseline_forecasts(Case(feature_row(last), np.full(17, 0.2), None), SHAPE,
+                              Origin("b", "1", "baseline", 1.0))
+
+    assert made[-1].target_at == last + timedelta(seconds=HORIZONS[-1])
+    for made_at in (datetime(1, 1, 1, tzinfo=UTC), last + timedelta(minutes=1)):
+        with pytest.raises(ValueError, match=r"`ts` .* is not from 1970"):
+            feature_row(made_at)
+        with pytest.raises(ValueError, match=r"`made_at` .* is not from 1970"):
+            msgspec.structs.replace(made[0], made_at=made_at)
+
+
 def test_a_horizon_that_does_not_end_before_the_expiry_is_not_made():
     left = case(tau=300.0 / YEAR_SECONDS)
 

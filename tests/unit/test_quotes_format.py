@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.errors import QuotesFileError
+from ml.quotes import columns
 from ml.quotes.format import COLUMNS, iter_chains, order_quotes, read_quotes, write_quotes
+from services.common import messages
 from tests.unit.quotes_data import FAR, NEAR, T0, T1, quotes_frame
 
 
@@ -59,6 +61,15 @@ def test_other_time_zones_become_utc() -> None:
     ({"ts": [f"{T0.isoformat()}"] * 5 + ["2015-12-24 14:32"]}, "`ts`, row 6 is '2015-12-24 14:32'"
      ": no time zone"),
     ({"ts": ["soonZ"] * 6}, "column `ts`, row 1 is 'soonZ': not an ISO time"),
+    ({"ts": [f"{T0.isoformat()}"] * 4 + ["0001-01-01T00:00:00Z", f"{T1.isoformat()}"]},
+     "column `ts`, row 5 is '0001-01-01T00:00:00Z': must be from 1970-01-01 to before 2200-01-01"),
+    ({"ts": ["1969-12-31T23:59:59Z"] * 6}, "column `ts`, row 1 is '1969-12-31T23:59:59Z': must"),
+    ({"ts": pd.Timestamp("2200-01-01T00:00:00Z")}, "column `ts`, row 1 is '2200-01-01 00:00"),
+    ({"ts": pd.Series([T0.to_datetime64()] * 5 + [np.datetime64("0001-01-01", "us")])
+      .astype("datetime64[us]").dt.tz_localize("UTC")}, "column `ts`, row 6 is '0001-01-01"),
+    ({"expiry": [NEAR, date(1, 1, 1), NEAR, FAR, FAR, FAR]}, "column `expiry`, row 2 is "
+     "'0001-01-01': must be from 1970-01-01 to before 2200-01-01"),
+    ({"expiry": ["9999-12-31"] * 6}, "column `expiry`, row 1 is '9999-12-31': must be from"),
     ({"settlement": ["AM", "PM"] * 3}, "GOOG 2015-12-31 is both AM and PM"),
     ({"settlement": "noon"}, "column `settlement`, row 1 is 'noon'"),
     ({"colour": "red"}, "unknown column `colour`"),
@@ -68,6 +79,10 @@ def test_what_is_wrong_is_named(changed: dict[str, object], said: str) -> None:
         order_quotes(quotes_frame(**changed), "some.parquet")
     assert str(caught.value).startswith("some.parquet: ") and said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_bounds_of_time_are_those_of_the_messages() -> None:
+    assert (columns.FIRST_DAY, columns.END_DAY) == (messages.FIRST_DAY, messages.END_DAY)
 
 
 def test_rows_with_one_key_are_refused_by_name() -> None:
