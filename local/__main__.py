@@ -1,4 +1,4 @@
-"""`python -m local up | status | down | logs PART | fetch`."""
+"""`python -m local up | status | train | logs PART | down | fetch`."""
 
 import sys
 

@@ -31,7 +31,10 @@ SELECT 1 FROM predicted_smile WHERE role = 'champion' AND target_at > %s LIMIT 1
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command: 0 if all went well, 1 for a failure, 2 for a user's mistake."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, options.more = parser.parse_known_args(arguments)
+    if options.more and options.run is not _train:
+        parser.error(f"unrecognized arguments: {' '.join(options.more)}")
     try:
         return int(options.run(options, state()))
     except LocalError as error:
@@ -57,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("down", help="stop what runs").set_defaults(run=_down)
     commands.add_parser("fetch", help="download what the first start needs").set_defaults(
         run=_fetch)
+    commands.add_parser(
+        "train", add_help=False, help="train a model on what the running stack has seen, and "
+        "register it; takes the options of ml.train").set_defaults(run=_train)
     logs = commands.add_parser("logs", help="follow the log of a part")
     logs.add_argument("part")
     logs.add_argument("-n", type=int, default=40, help="lines to begin with")
@@ -138,8 +144,8 @@ def _announce(supervisor: Supervisor, demo: parts.Demo, progress: Progress) -> N
     progress.line(_table(supervisor))
     page = demo.http("dashboard")
     if demo.source.kind == "gateway":
-        progress.line("No model is trained for this gateway yet: the baselines forecast until "
-                      f"`python -m ml.train --from-database --register` has made one. {page}")
+        progress.line("Until `python -m local train` has made a model of some hours of this "
+                      f"gateway's quotes, the baselines forecast: {page}")
         return
     if supervisor.has_given_up("model_server"):
         progress.line(f"No model could be made: the baselines forecast in its place. {page}")
@@ -211,6 +217,13 @@ def _down(options: argparse.Namespace, where: State) -> int:
 def _fetch(options: argparse.Namespace, where: State) -> int:
     print(f"Kafka: {len(kafka.jars())} jars")
     return 0
+
+
+def _train(options: argparse.Namespace, where: State) -> int:
+    if where.supervisor() is None:
+        raise LocalError(f"Nothing runs on {where.folder}: `make demo` starts it.")
+    os.execvpe(sys.executable, parts.training_command(options.more),
+               os.environ | parts.training_environment(where.read()[1]))
 
 
 def _logs(options: argparse.Namespace, where: State) -> int:

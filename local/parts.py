@@ -4,7 +4,7 @@ import dataclasses
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from local import kafka, ports, postgres, prometheus, tracking
 from local.part import Answers, Calls, Part
 from local.sources import Source
+from local.state import Running
 
 LEAN = {
     "MALLOC_ARENA_MAX": "2",
@@ -147,6 +148,17 @@ def _train(demo: Demo) -> Part:
         command=(sys.executable, "-m", "ml.train", "--quotes",
                  str(demo.folder / "history.parquet"), *model, "--register",
                  *demo.train_options))
+
+
+def training_command(options: Sequence[str]) -> list[str]:
+    """Train and register a model of what a running stack has in its tables."""
+    return [sys.executable, "-m", "ml.train", "--from-database", "--register", *options]
+
+
+def training_environment(running: Sequence[Running]) -> dict[str, str]:
+    """Where that stack's tables and registry are."""
+    urls = {part.name: part.url or "" for part in running}
+    return LEAN | {"SMILE_DATABASE_URL": urls["postgres"], "MLFLOW_TRACKING_URI": urls["mlflow"]}
 
 
 def _pipeline(demo: Demo) -> list[Part]:

@@ -3,10 +3,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from local import ports
 from local.main import main
+from local.state import Running, State
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -59,6 +61,43 @@ def test_a_port_in_use_is_one_sentence(capsys, monkeypatch):
 def test_nothing_runs_before_the_first_start(capsys, own_state):
     assert told(capsys, "status") == (1, f"Nothing runs on {own_state}: `make demo` starts it.")
     assert told(capsys, "down") == (0, f"Nothing runs on {own_state}.")
+
+
+def test_training_wants_a_running_stack(capsys, own_state):
+    code, text = told(capsys, "train", "--within-day")
+    assert code == 2 and text == f"Nothing runs on {own_state}: `make demo` starts it."
+
+
+def test_training_uses_the_running_stack_s_tables_and_registry(own_state, monkeypatch):
+    class Became(Exception):
+        """In place of becoming another program."""
+
+    def become(*program):
+        raise Became(*program)
+
+    me = psutil.Process()
+    own_state.mkdir()
+    State(own_state).write(
+        Running("supervisor", "running", None, me.pid, me.create_time()),
+        [Running("postgres", "running", "postgresql://here:1/smile", None, None),
+         Running("mlflow", "running", "http://here:2", None, None)])
+    monkeypatch.setattr(os, "execvpe", become)
+
+    with pytest.raises(Became) as caught:
+        main(["train", "--symbol", "SPY", "--epochs", "3", "--within-day"])
+
+    program, command, environment = caught.value.args
+    assert command == [program, "-m", "ml.train", "--from-database", "--register",
+                       "--symbol", "SPY", "--epochs", "3", "--within-day"]
+    assert environment["SMILE_DATABASE_URL"] == "postgresql://here:1/smile"
+    assert environment["MLFLOW_TRACKING_URI"] == "http://here:2"
+
+
+@pytest.mark.parametrize("command", ["up", "status", "down"])
+def test_other_commands_take_no_options_of_training(capsys, command):
+    with pytest.raises(SystemExit, match="2"):
+        main([command, "--epochs", "3"])
+    assert "unrecognized arguments: --epochs 3" in capsys.readouterr().err
 
 
 def test_logs_of_an_unknown_part_name_those_that_exist(capsys, own_state):
