@@ -32,9 +32,10 @@ SELECT 1 FROM predicted_smile WHERE role = 'champion' AND target_at > %s LIMIT 1
 def main(arguments: list[str] | None = None) -> int:
     """Run one command: 0 if all went well, 1 for a failure, 2 for a user's mistake."""
     parser = _parser()
-    options, options.more = parser.parse_known_args(arguments)
-    if options.more and options.run is not _train:
-        parser.error(f"unrecognized arguments: {' '.join(options.more)}")
+    options, more = parser.parse_known_args(arguments)
+    if more and options.run is not _train:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    options.more = more
     try:
         return int(options.run(options, state()))
     except LocalError as error:
