@@ -56,6 +56,8 @@ def open_consumer(settings: KafkaSettings, stage: str, topic: str) -> Consumer:
         "enable.auto.offset.store": False,
         "auto.commit.interval.ms": 1000,
         "partition.assignment.strategy": "cooperative-sticky",
+        # Closing waits this long for a broker that is gone; well within a pod's grace.
+        "session.timeout.ms": 15_000,
         "fetch.wait.max.ms": 50,
         "topic.metadata.refresh.interval.ms": 10_000,
         # A slow stage must not hoard what it has not handled yet.
