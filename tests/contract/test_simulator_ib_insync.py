@@ -1,9 +1,7 @@
-"""An unmodified ib_insync client against the simulator."""
+"""An unmodified ib_insync client against the simulator: requests and market data."""
 
 import asyncio
-import contextlib
 import math
-import socket
 from datetime import date
 from functools import partial
 
@@ -11,102 +9,19 @@ import numpy as np
 import pytest
 from ib_insync import IB, Option, Stock
 
-from services.common.settings import load
-from services.simulator.faults import script
 from services.simulator.feed import Option as Listed
-from services.simulator.gateway import Gateway
 from services.simulator.market import SyntheticMarket
-from services.simulator.outages import Outages
-from services.simulator.settings import SimulatorSettings
-
-START = 1_795_446_000.0  # 2026-11-23 15:00 UTC, a Monday
-TICK_S = 0.05
-HANGS_S = 60
-
-
-class ManualClock:
-    """Market time that a test sets; without a hand on it it stands."""
-
-    def __init__(self, at):
-        self.at = at
-
-    def start(self):
-        pass
-
-    def now(self):
-        return self.at
-
-
-@contextlib.asynccontextmanager
-async def running(faults=(), feed=None, **settings):
-    """A gateway on a free port whose market stands at START until the clock is moved."""
-    variables = {"SMILE_SIMULATOR_PORT": "0", "SMILE_SIMULATOR_SNAPSHOT_DELAY": "0.4"}
-    variables |= {f"SMILE_SIMULATOR_{name.upper()}": str(value)
-                  for name, value in settings.items()}
-    gateway = Gateway(load(SimulatorSettings, variables), feed or SyntheticMarket(7),
-                      ManualClock(START))
-    outages = Outages(gateway, script(faults))
-    gateway.feed.expiries("SPY", START)  # reads the exchange calendar
-    await gateway.open()
-    turns = asyncio.create_task(turn_for_ever(gateway))
-    try:
-        yield gateway
-    finally:
-        turns.cancel()
-        await outages.stop()
-        await gateway.close()
-
-
-async def turn_for_ever(gateway):
-    while True:
-        gateway.tick()
-        await asyncio.sleep(TICK_S)
-
-
-@contextlib.asynccontextmanager
-async def client(gateway, client_id=1, **options):
-    ib = IB()
-    ib.errors = []
-    ib.errorEvent += lambda req_id, code, text, contract: ib.errors.append((req_id, code))
-    await ib.connectAsync("127.0.0.1", gateway.port, clientId=client_id, timeout=5, **options)
-    try:
-        async with asyncio.timeout(HANGS_S):
-            yield ib
-    finally:
-        ib.disconnect()
-
-
-async def until(condition, seconds=10.0):
-    """Wait for a condition of the public interface; its last value, true or not."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while not condition() and asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(0.02)
-    return condition()
-
-
-def codes(ib):
-    return [code for _, code in ib.errors]
-
-
-async def ladder(ib, expiry):
-    details = await ib.reqContractDetailsAsync(
-        Option("SPY", expiry, exchange="SMART", currency="USD"))
-    return [item.contract for item in details]
-
-
-async def near_the_money(ib, gateway, count):
-    spot = float(gateway.feed.spot("SPY", np.array(int(START))))
-    contracts = await ladder(ib, "20261204")
-    return sorted(contracts, key=lambda contract: abs(contract.strike - spot))[:count]
-
-
-def stream(ib, contracts):
-    return [ib.reqMktData(contract, "100,101,106") for contract in contracts]
-
-
-async def spy(ib):
-    (contract,) = await ib.qualifyContractsAsync(Stock("SPY", "SMART", "USD"))
-    return contract
+from tests.contract.gateway import (
+    START,
+    TICK_S,
+    client,
+    codes,
+    near_the_money,
+    running,
+    spy,
+    stream,
+    until,
+)
 
 
 async def test_connects_and_qualifies_the_underlying():
@@ -289,74 +204,6 @@ async def test_matching_symbols():
         (found,) = await ib.reqMatchingSymbolsAsync("qq")
         assert found.contract.symbol == "QQQ"
         assert found.derivativeSecTypes == ["OPT"]
-
-
-async def test_1100_freezes_the_ticks_with_the_socket_up_until_1102():
-    async with running(["freeze@0.5+1"]) as gateway, client(gateway) as ib:
-        ticker = ib.reqMktData(await spy(ib), "")
-        assert await until(lambda: 1100 in codes(ib))
-        before = ticker.bidSize
-        gateway.clock.at += 30
-        await asyncio.sleep(4 * TICK_S)
-        assert ib.isConnected() and ticker.bidSize == before
-        assert await until(lambda: 1102 in codes(ib))
-        assert await until(lambda: ticker.bidSize != before)
-
-
-async def test_1101_loses_the_subscriptions():
-    async with running(["1100@0.3", "1101@0.6"]) as gateway, client(gateway) as ib:
-        contract = await spy(ib)
-        ticker = ib.reqMktData(contract, "")
-        assert await until(lambda: 1101 in codes(ib))
-        before = ticker.bidSize
-        gateway.clock.at += 30
-        await asyncio.sleep(4 * TICK_S)
-        assert ticker.bidSize == before
-        ib.reqMktData(contract, "")
-        assert await until(lambda: ticker.bidSize != before)
-
-
-async def test_10197_is_told_for_each_line():
-    async with running(["10197@0.5"]) as gateway, client(gateway) as ib:
-        stream(ib, (await near_the_money(ib, gateway, 5)))
-        assert await until(lambda: codes(ib).count(10197) == 5)
-        assert ib.isConnected() and gateway.lines_in_use() == 0
-
-
-async def test_a_cut_in_mid_frame_ends_the_connection_and_a_new_one_works():
-    async with running(["cut@0.5"]) as gateway:
-        async with client(gateway) as ib:
-            ib.reqMktData(await spy(ib), "")
-            assert await until(lambda: not ib.isConnected())
-        async with client(gateway) as again:
-            assert (await spy(again)).conId == 756733
-
-
-async def test_a_restart_refuses_the_port_for_a_while():
-    async with running(["restart@0.3+1"]) as gateway:
-        async with client(gateway) as ib:
-            assert await until(lambda: not ib.isConnected())
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", gateway.port), timeout=1)
-        assert await until(lambda: listens(gateway.port))
-        async with client(gateway) as again:
-            assert again.isConnected()
-
-
-def listens(port):
-    with contextlib.suppress(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        return True
-    return False
-
-
-async def test_refuse_accepts_and_closes():
-    async with running(["refuse@0.3+60"]) as gateway:
-        async with client(gateway) as ib:
-            assert await until(lambda: not ib.isConnected())
-        assert await until(lambda: gateway.refusing)
-        with pytest.raises((ConnectionError, TimeoutError)):
-            await IB().connectAsync("127.0.0.1", gateway.port, clientId=2, timeout=1)
 
 
 async def test_two_runs_with_one_seed_send_equal_ticks():

@@ -1,179 +1,26 @@
-"""The predictor: windows out of a bounded past, the model over HTTP, the baseline without it."""
+"""The predictor: forecasts, the model over HTTP, the baseline without it."""
 
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import numpy as np
 import pytest
 
 from ml.calendar import YEAR_SECONDS
-from ml.features import INSTANT_FEATURES, WINDOW_FEATURES, filtered_smile
+from ml.features import WINDOW_FEATURES, filtered_smile
 from services.common import messages
 from services.common.errors import Unavailable
-from services.common.messages import FeatureRow, Forecast
+from services.common.messages import Forecast
 from services.predictor.forecast import Case, Origin, Shape, baseline_forecasts, model_forecasts
 from services.predictor.history import Histories
 from services.predictor.model_client import ModelClient
 from services.predictor.reply import ModelRefused
-from services.predictor.sample import sample
 from services.predictor.step import COLUMNS, PredictorStage, table_row
 from tests.integration.small_model_server import HORIZONS, SmallModelServer
+from tests.unit.predictor_rows import SHAPE, START, feature_row, minute, nothing_before
 
-START = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
-EXPIRY = date(2026, 12, 18)
-SHAPE = Shape(60.0, 10, 0.5, HORIZONS)
 WINDOWS = np.zeros((2, 10, len(WINDOW_FEATURES)))
-
-
-def minute(count, second=0):
-    return START + timedelta(minutes=count, seconds=second)
-
-
-def feature_row(at, vol=0.2, reason=None, tau=28 / 365, expiry=EXPIRY, source="simulated"):
-    known = reason is None
-    return FeatureRow(
-        symbol="SPY", expiry=expiry, ts=at, source=source, tau=tau, underlying=600.0,
-        forward=600.0 if known else None, forward_error=0.01, discount=1.0, borrow=0.0,
-        atm_vol=vol if known else None, svi_a=None, svi_b=None, svi_rho=None, svi_m=None,
-        svi_sigma=None, fit_error=0.001, butterfly_ok=known, quotes_total=20, quotes_used=20,
-        rejects={}, grid_vol=[vol if known else None] * 17, grid_observed=[known] * 17,
-        features=[0.1] * len(INSTANT_FEATURES), quote_strike=[], quote_bid_iv=[],
-        quote_mid_iv=[], quote_ask_iv=[], reason=reason)
-
-
-def nothing_before(before, span_s):
-    return {}
-
-
-def told(rows, histories=None, shape=SHAPE):
-    """The history after these rows."""
-    histories = Histories(nothing_before) if histories is None else histories
-    histories.prepare(rows, shape.step_s, shape.window)
-    return [histories.add(row) for row in rows][-1]
-
-
-# --- what is remembered
-
-def test_ten_minutes_of_rows_are_a_window():
-    history = told([feature_row(minute(i), 0.2 + i / 100) for i in range(10)])
-
-    window = history.window(60.0, 10)
-
-    assert window.at == [minute(i) for i in range(10)]
-    assert window.grid_vol[:, 0] == pytest.approx([0.2 + i / 100 for i in range(10)])
-    assert window.features.shape == (10, len(INSTANT_FEATURES))
-
-
-def test_rows_of_two_seconds_are_sampled_at_the_models_step():
-    history = told([feature_row(START + timedelta(seconds=2 * i)) for i in range(300)])
-
-    at = history.window(60.0, 10).at
-
-    assert {later - earlier for earlier, later in pairwise(at)} == {
-        timedelta(seconds=60)}
-    assert at[-1] == START + timedelta(seconds=598)
-
-
-def test_too_short_a_history_is_no_window_but_has_its_recent_smiles():
-    history = told([feature_row(minute(i), 0.2 + i / 100) for i in range(3)])
-
-    recent = history.recent(60.0, 10)
-
-    assert history.window(60.0, 10) is None
-    assert np.isnan(recent[:7]).all()
-    assert recent[7:, 0] == pytest.approx([0.2, 0.21, 0.22])
-
-
-def test_a_gap_is_no_window():
-    rows = [feature_row(minute(i)) for i in range(12) if i != 6]
-
-    history = told(rows)
-
-    assert history.window(60.0, 10) is None
-    assert np.isnan(history.recent(60.0, 10)).all(axis=1).sum() == 1
-
-
-def test_the_past_is_bounded_by_the_window():
-    history = told([feature_row(minute(i)) for i in range(200)])
-
-    assert len(history.samples) == 11
-
-
-def test_a_row_without_a_smile_is_a_gap_in_the_values_not_in_the_window():
-    rows = [feature_row(minute(i), reason="too few quotes" if i == 5 else None)
-            for i in range(10)]
-
-    history = told(rows)
-
-    assert history.has_smile_now()
-    assert np.isnan(history.window(60.0, 10).grid_vol).all(axis=1).tolist() == [
-        i == 5 for i in range(10)]
-
-
-def test_a_newest_row_without_a_smile_is_known_as_such():
-    history = told([feature_row(minute(0)), feature_row(minute(1), reason="too few quotes")])
-
-    assert not history.has_smile_now()
-
-
-def test_a_row_of_other_features_is_no_sample():
-    row = msgspec.structs.replace(feature_row(minute(0)), features=[0.1])
-
-    assert sample(row) is None
-    assert not told([row]).has_smile_now()
-
-
-def test_the_first_row_of_a_key_brings_its_past_from_the_table():
-    asked = []
-
-    def load(before, span_s):
-        asked.append((dict(before), span_s))
-        return {("SPY", EXPIRY): [sample(feature_row(minute(i))) for i in range(9)]}
-
-    history = told([feature_row(minute(9))], Histories(load))
-
-    assert asked == [({("SPY", EXPIRY): minute(9)}, 630.0)]
-    assert history.window(60.0, 10) is not None
-
-
-def test_rows_that_follow_need_no_table():
-    asked = []
-    histories = Histories(lambda before, span_s: asked.append(before) or {})
-    for i in range(5):
-        told([feature_row(minute(i))], histories)
-
-    assert len(asked) == 1
-
-
-@pytest.mark.parametrize("later", [minute(4), minute(3), minute(7)],
-                         ids=["same again", "older", "after a pause"])
-def test_a_row_that_does_not_follow_brings_the_table_s_past(later):
-    asked = []
-    histories = Histories(lambda before, span_s: asked.append(before) or {})
-    told([feature_row(minute(i)) for i in range(5)], histories)
-    told([feature_row(later)], histories)
-
-    assert [list(before.values()) for before in asked] == [[START], [later]]
-
-
-def test_a_row_read_again_within_a_batch_sees_nothing_later_than_itself():
-    rows = [feature_row(minute(i), 0.2 + i / 100) for i in (0, 1, 2, 1)]
-
-    history = told(rows)
-
-    assert [one.at for one in history.samples] == [minute(0), minute(1)]
-
-
-def test_the_number_of_keys_is_bounded_the_oldest_going_first():
-    histories = Histories(nothing_before, limit=2)
-    for i, expiry in enumerate([EXPIRY, date(2027, 1, 15), date(2027, 2, 19)]):
-        told([feature_row(minute(i), expiry=expiry)], histories)
-
-    assert len(histories) == 2
-    with pytest.raises(KeyError):
-        histories.add(feature_row(minute(3)))
 
 
 # --- forecasts
