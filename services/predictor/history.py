@@ -1,11 +1,14 @@
 """What the predictor remembers of each smile: enough rows for one window, no more.
 
 Samples of one (symbol, expiry) are kept oldest first over the last `span_s` seconds. A row that
-does not follow on what is remembered (the first after a start, an assignment or a pause, and
-one read again) makes the history be loaded anew from `option_features`, up to that row; so what
-is remembered before a row never depends on when the service started.
+does not follow on what is remembered (the first after a start or a gap, and one read again) makes
+the history be loaded anew from `option_features`, up to that row; so what is remembered before a
+row never depends on when the service started. A gap may be the feed's own, or the rows may have
+gone to another replica meanwhile: the table tells, and is asked once. Within a batch rows are
+neighbours on the topic, so that a gap there is the feed's own.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +24,10 @@ from services.predictor.sample import Sample, sample
 Key = tuple[str, date]
 ROUNDING_S = 1e-6
 """Epoch seconds as floats are good to a quarter of a microsecond."""
-
+GAP_SPACINGS, GAP_S = 2.0, 5.0
+"""A gap is longer than so many spacings of the rows before it and than so many seconds …"""
+GAP_STEPS = 1.5
+"""… or, whatever the spacing, than so many steps of a window."""
 
 Loader = Callable[[Mapping[Key, datetime], float], Mapping[Key, list[Sample]]]
 """The samples of each key in the given number of seconds before its instant, oldest first."""
@@ -35,12 +41,28 @@ class History:
     samples: deque[Sample]
     last_at: datetime
     """The newest row's instant, whether or not it had a smile."""
+    spacing_s: float = math.inf
+    """Of the newest two rows; infinite while there is one only."""
+
+    @classmethod
+    def before(cls, at: datetime, samples: Iterable[Sample], span_s: float) -> "History":
+        """What was before the row at this instant, which comes next."""
+        known = deque(samples)
+        spacing_s = (known[-1].at - known[-2].at).total_seconds() if len(known) > 1 else math.inf
+        return cls(span_s, known, at, spacing_s)
+
+    def is_followed_by(self, at: datetime, step_s: float) -> bool:
+        """Whether a row at this instant is the next one, for all that can be seen here."""
+        gap_s = min(GAP_STEPS * step_s, max(GAP_S, GAP_SPACINGS * self.spacing_s))
+        return 0.0 < (at - self.last_at).total_seconds() <= gap_s
 
     def add(self, at: datetime, sample: Sample | None) -> None:
         """Take the next row, and forget what no window needs any more.
 
         Of rows that are not older, as when one is read again, none may enter its window.
         """
+        if at > self.last_at:
+            self.spacing_s = (at - self.last_at).total_seconds()
         self.last_at = at
         while self.samples and self.samples[-1].at >= at:
             self.samples.pop()
@@ -108,8 +130,7 @@ class Histories:
             return
         loaded = self._load(strangers, span_s)
         for key, before in strangers.items():
-            samples = deque(loaded.get(key, ()))
-            self._by_key[key] = History(span_s, samples, before)
+            self._by_key[key] = History.before(before, loaded.get(key, ()), span_s)
         self._forget()
 
     def add(self, row: FeatureRow) -> History:
@@ -124,13 +145,12 @@ class Histories:
         for row in rows:
             first.setdefault((row.symbol, row.expiry), row.ts)
         return {key: at for key, at in first.items()
-                if not self._follows(self._by_key.get(key), at, 1.5 * step_s, span_s)}
+                if not self._follows(key, at, step_s, span_s)}
 
-    @staticmethod
-    def _follows(history: History | None, at: datetime, limit_s: float, span_s: float) -> bool:
-        if history is None or history.span_s != span_s:
-            return False
-        return 0.0 < (at - history.last_at).total_seconds() <= limit_s
+    def _follows(self, key: Key, at: datetime, step_s: float, span_s: float) -> bool:
+        history = self._by_key.get(key)
+        return (history is not None and history.span_s == span_s
+                and history.is_followed_by(at, step_s))
 
     def _forget(self) -> None:
         """Of too many keys, drop those whose last row is oldest."""
