@@ -60,4 +60,4 @@ def open_source(setting: IngestSettings, patience: Patience) -> Source:
         raise SettingsError("SMILE_RECORDING is not set; SMILE_SOURCE=recording needs the path "
                             "of a quotes file")
     from services.ingest.recording import RecordingSource
-    return RecordingSource(setting.recording, setting.speed, patience)
+    return RecordingSource(setting.recording, setting.speed, setting.label, patience)

@@ -12,7 +12,7 @@ import pandas as pd
 from ml.errors import QuotesFileError
 from ml.quotes.format import COLUMNS, chain_bounds
 from ml.quotes.stream import iter_instants
-from services.common.messages import ChainSlice, Column
+from services.common.messages import ChainSlice, Column, Source
 from services.ingest.cadence import Patience
 
 LONGEST_GAP = 300.0
@@ -24,8 +24,9 @@ MOST_QUOTES = 8000
 class RecordingSource:
     """Plays a quotes file of any symbols once."""
 
-    def __init__(self, path: str | Path, speed: float, patience: Patience) -> None:
-        self._path, self._patience = Path(path), patience
+    def __init__(self, path: str | Path, speed: float, label: Source,
+                 patience: Patience) -> None:
+        self._path, self._label, self._patience = Path(path), label, patience
         self._pace = Pace(speed)
 
     async def instants(self) -> AsyncGenerator[list[ChainSlice], None]:
@@ -38,7 +39,7 @@ class RecordingSource:
             moment = self._pace.moment(frame["ts"].iat[0].timestamp(), time.time())
             if await self._patience.sleep_until(moment):
                 return
-            yield chain_slices(frame, str(self._path))
+            yield chain_slices(frame, str(self._path), self._label)
 
 
 class Pace:
@@ -61,8 +62,8 @@ class Pace:
         return self._wall
 
 
-def chain_slices(frame: pd.DataFrame, source: str) -> list[ChainSlice]:
-    """The messages of one instant: one per symbol and expiry.
+def chain_slices(frame: pd.DataFrame, path: str, label: Source) -> list[ChainSlice]:
+    """The messages of one instant: one per symbol and expiry, saying `label` of their source.
 
     Raises:
         QuotesFileError: more quotes in one chain than a message holds.
@@ -73,25 +74,26 @@ def chain_slices(frame: pd.DataFrame, source: str) -> list[ChainSlice]:
     symbols = [chain["symbol"][0] for chain in chains]
     at: datetime = frame["ts"].iat[0].to_pydatetime()
     places = [symbols[:place].count(symbol) + 1 for place, symbol in enumerate(symbols)]
-    return [_chain_slice(chain, at, place, symbols.count(chain["symbol"][0]), source)
+    facts = {"sampled_at": at, "underlying_time": at, "source": label}
+    return [_chain_slice(chain, path, facts | {
+                "slice": place, "slices": symbols.count(chain["symbol"][0])})
             for chain, place in zip(chains, places, strict=True)]
 
 
-def _chain_slice(chain: dict[str, list[Any]], at: datetime, place: int, places: int,
-                 source: str) -> ChainSlice:
+def _chain_slice(chain: dict[str, list[Any]], path: str, facts: dict[str, Any]) -> ChainSlice:
+    at: datetime = facts["sampled_at"]
     symbol, expiry, rows = chain["symbol"][0], chain["expiry"][0], len(chain["strike"])
     if rows > MOST_QUOTES:
-        raise QuotesFileError(f"{source}: {symbol} {expiry} has {rows} quotes at "
+        raise QuotesFileError(f"{path}: {symbol} {expiry} has {rows} quotes at "
                               f"{at.isoformat()}, more than {MOST_QUOTES}")
     empty: Column = [None] * rows
     return ChainSlice(
         symbol=symbol, expiry=expiry, settlement=chain["settlement"][0] or "PM",
-        sampled_at=at, slice=place, slices=places, source="recorded",
         underlying_bid=chain["underlying_bid"][0], underlying_ask=chain["underlying_ask"][0],
-        underlying_time=at, strike=chain["strike"], right=chain["right"], bid=chain["bid"],
-        ask=chain["ask"], bid_size=chain["bid_size"], ask_size=chain["ask_size"], last=empty,
+        strike=chain["strike"], right=chain["right"], bid=chain["bid"], ask=chain["ask"],
+        bid_size=chain["bid_size"], ask_size=chain["ask_size"], last=empty,
         volume=chain["volume"], open_interest=chain["open_interest"],
-        quote_time=[at] * rows, vendor_iv=empty)
+        quote_time=[at] * rows, vendor_iv=empty, **facts)
 
 
 def _values(frame: pd.DataFrame, name: str) -> list[Any]:

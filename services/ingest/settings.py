@@ -16,8 +16,9 @@ class IngestSettings(KafkaSettings, frozen=True, kw_only=True):
 
     symbol: Annotated[str, Meta(min_length=1, max_length=64)] = "SPY"
     """The underlying, for `tws`: a stock or fund that IB knows; a recording names its own."""
-    source_label: messages.Source = "live"
-    """What messages say of `tws` quotes; `live` becomes `delayed` where the gateway says so."""
+    source_label: messages.Source | None = None
+    """What messages say of the quotes: by default `live` for `tws`, `recorded` for a recording;
+    a gateway's `live` becomes `delayed` where it says so."""
     gateway_host: str = "127.0.0.1"
     gateway_port: Port = 4002
     """IB Gateway: 4001 live, 4002 paper; its usual image publishes 4003 and 4004."""
@@ -38,3 +39,8 @@ class IngestSettings(KafkaSettings, frozen=True, kw_only=True):
     """The quotes file, for `recording`."""
     speed: Annotated[float, Meta(ge=0)] = 0.0
     """Market seconds per second, for `recording`; 0 is as fast as the broker takes it."""
+
+    @property
+    def label(self) -> messages.Source:
+        """What messages say of where the quotes are from."""
+        return self.source_label or ("live" if self.source == "tws" else "recorded")

@@ -23,8 +23,9 @@ TABLE = "predicted_smile"
 KEY = ("symbol", "expiry", "made_at", "horizon_s", "model_name")
 COLUMNS = tuple(name for name in Forecast.__struct_fields__ if name != "schema")
 log = structlog.stdlib.get_logger(__name__)
-OTHER_CLOCK_S = 600.0
-"""A feed further than this from the wall clock keeps a time of its own: no latency is known."""
+LONGEST_LATENCY_S = 60.0
+"""A sample older than this is replayed, or of a feed with a clock of its own: what it took is not
+known. How far a live feed has fallen behind is to be seen at each hop."""
 
 
 class PredictorStage:
@@ -121,6 +122,13 @@ def _count(made: list[Forecast]) -> None:
     for forecast in made:
         metrics.FORECASTS.labels(forecast.role).inc()
         metrics.REPAIRED.inc(forecast.repaired)
-        latency_s = (now - forecast.made_at).total_seconds()
-        if forecast.source != "recorded" and abs(latency_s) < OTHER_CLOCK_S:
-            metrics.PIPELINE_SECONDS.observe(max(0.0, latency_s))
+        if (latency_s := pipeline_seconds(forecast, now)) is not None:
+            metrics.PIPELINE_SECONDS.observe(latency_s)
+
+
+def pipeline_seconds(forecast: Forecast, now: datetime) -> float | None:
+    """From the sample to its committed forecast; None where the wall clock does not tell."""
+    seconds = (now - forecast.made_at).total_seconds()
+    if forecast.source == "recorded" or abs(seconds) >= LONGEST_LATENCY_S:
+        return None
+    return max(0.0, seconds)

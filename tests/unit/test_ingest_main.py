@@ -6,9 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from ml.quotes.format import write_quotes
 from services.common.errors import SettingsError
+from services.common.health import Heartbeat
+from services.common.lifecycle import Stop
 from services.common.settings import load
+from services.ingest.cadence import Patience
+from services.ingest.main import open_source
 from services.ingest.settings import IngestSettings
+from tests.unit.quotes_data import quotes_frame
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -35,10 +41,29 @@ def test_a_recording_that_is_not_named_is_asked_for() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [
     ("SOURCE", "telepathy"), ("LINES", "2"), ("SAMPLE_SECONDS", "0"), ("CLIENT_ID", "0"),
-    ("CLOCK", "sundial"), ("SPEED", "-1"), ("GATEWAY_PORT", "70000"), ("EXPIRIES", "many")])
+    ("CLOCK", "sundial"), ("SPEED", "-1"), ("GATEWAY_PORT", "70000"), ("EXPIRIES", "many"),
+    ("SOURCE_LABEL", "guessed")])
 def test_a_bad_setting_is_refused_by_its_name(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"SMILE_{name}="):
         load(IngestSettings, {"SMILE_KAFKA_BOOTSTRAP": "x", f"SMILE_{name}": value})
+
+
+@pytest.mark.parametrize(("given", "label"), [
+    ({}, "live"), ({"SMILE_SOURCE": "recording"}, "recorded"),
+    ({"SMILE_SOURCE": "recording", "SMILE_SOURCE_LABEL": ""}, "recorded"),
+    ({"SMILE_SOURCE": "recording", "SMILE_SOURCE_LABEL": "simulated"}, "simulated"),
+    ({"SMILE_SOURCE_LABEL": "simulated"}, "simulated")])
+def test_the_label_is_what_is_set_or_what_the_source_is(given: dict[str, str], label: str) -> None:
+    assert load(IngestSettings, {"SMILE_KAFKA_BOOTSTRAP": "x", **given}).label == label
+
+
+async def test_a_recording_is_played_under_its_label(tmp_path: Path) -> None:
+    write_quotes(quotes_frame(), tmp_path / "q.csv")
+    setting = load(IngestSettings, {
+        "SMILE_KAFKA_BOOTSTRAP": "x", "SMILE_SOURCE": "recording",
+        "SMILE_RECORDING": str(tmp_path / "q.csv"), "SMILE_SOURCE_LABEL": "simulated"})
+    source = open_source(setting, Patience(Stop(), Heartbeat()))
+    assert {part.source async for slices in source.instants() for part in slices} == {"simulated"}
 
 
 def test_the_tws_path_loads_no_data_frames() -> None:

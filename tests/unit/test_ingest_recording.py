@@ -10,15 +10,16 @@ from ml.quotes.format import order_quotes, write_quotes
 from services.common import messages
 from services.common.health import Heartbeat
 from services.common.lifecycle import Stop
-from services.common.messages import ChainSlice
+from services.common.messages import ChainSlice, Source
 from services.ingest import recording
 from services.ingest.cadence import Patience
 from services.ingest.recording import LONGEST_GAP, Pace, RecordingSource, chain_slices
 from tests.unit.quotes_data import FAR, NEAR, T0, T1, quotes_frame
 
 
-async def play(path: Path, stop: Stop | None = None) -> list[list[ChainSlice]]:
-    source = RecordingSource(path, 0, Patience(stop or Stop(), Heartbeat()))
+async def play(path: Path, stop: Stop | None = None,
+               label: Source = "recorded") -> list[list[ChainSlice]]:
+    source = RecordingSource(path, 0, label, Patience(stop or Stop(), Heartbeat()))
     return [slices async for slices in source.instants()]
 
 
@@ -47,10 +48,16 @@ async def test_a_message_says_what_was_known(tmp_path: Path) -> None:
     assert messages.decode(messages.encode(part), ChainSlice) == part
 
 
+async def test_messages_say_what_they_are_told_of_their_source(tmp_path: Path) -> None:
+    write_quotes(quotes_frame(), tmp_path / "q.parquet")
+    instants = await play(tmp_path / "q.parquet", label="simulated")
+    assert {part.source for slices in instants for part in slices} == {"simulated"}
+
+
 def test_slices_count_each_symbol_for_itself() -> None:
     frame = pd.concat([quotes_frame(), quotes_frame(symbol="SPY").iloc[:1]], ignore_index=True)
     ordered = order_quotes(frame, "memory")
-    slices = chain_slices(ordered[ordered["ts"] == T1], "memory")
+    slices = chain_slices(ordered[ordered["ts"] == T1], "memory", "recorded")
     assert [(part.symbol, part.slice, part.slices) for part in slices] == [
         ("GOOG", 1, 2), ("GOOG", 2, 2), ("SPY", 1, 1)]
 
@@ -58,7 +65,7 @@ def test_slices_count_each_symbol_for_itself() -> None:
 def test_a_chain_too_large_for_a_message_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording, "MOST_QUOTES", 1)
     with pytest.raises(QuotesFileError, match="GOOG 2015-12-31 has 2 quotes"):
-        chain_slices(order_quotes(quotes_frame(), "memory"), "memory")
+        chain_slices(order_quotes(quotes_frame(), "memory"), "memory", "recorded")
 
 
 def test_the_largest_chain_fits_a_message() -> None:
@@ -67,7 +74,7 @@ def test_the_largest_chain_fits_a_message() -> None:
                           "right": "C", "bid": 1234.55, "ask": 1234.65, "bid_size": 1234.0,
                           "ask_size": 1234.0, "underlying_bid": 1.0, "underlying_ask": 1.0,
                           "volume": 12345.0, "open_interest": 123456.0})
-    (part,) = chain_slices(order_quotes(frame, "memory"), "memory")
+    (part,) = chain_slices(order_quotes(frame, "memory"), "memory", "recorded")
     assert len(messages.encode(part)) < 1_000_000
 
 

@@ -79,7 +79,7 @@ class Session:
         if reason is not None:
             return []
         self._changes.settle(self._clock.at, at)
-        slices = sample(self._setting.symbol, at, self._setting.source_label, watched.ticker,
+        slices = sample(self._setting.symbol, at, self._setting.label, watched.ticker,
                         self._lines.tickers, self._changes)
         metrics.QUOTE_AGE_SECONDS.labels(self._setting.symbol).set(median_age_s(slices))
         metrics.SUBSCRIPTIONS.labels(self._setting.symbol).set(self._lines.held)
