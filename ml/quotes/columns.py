@@ -25,6 +25,8 @@ SETTLEMENTS = ("AM", "PM")
 FIRST_DAY, END_DAY = date(1970, 1, 1), date(2200, 1, 1)
 """Times (UTC) and expiries are from the first to before the end: no calendar goes beyond."""
 BEYOND = f"must be from {FIRST_DAY} to before {END_DAY}"
+LONGEST_SHOWN = 80
+"""Characters of a wrong value that a message shows."""
 OFFSET = r"(?:Z|z|[+-]\d{2}:?\d{2})$"
 
 
@@ -50,7 +52,8 @@ def refuse(source: str, column: pd.Series, bad: Bools, why: str) -> None:
         return
     at = int(np.flatnonzero(bad)[0])
     value = column.iloc[at]
-    shown = "is empty" if pd.isna(value) else f"is {str(value)!r}"
+    is_empty = pd.api.types.is_scalar(value) and pd.isna(value)
+    shown = "is empty" if is_empty else f"is {str(value)[:LONGEST_SHOWN]!r}"
     raise QuotesFileError(f"{source}: column `{column.name}`, row {int(column.index[at]) + 1} "
                           f"{shown}: {why}")
 
@@ -77,7 +80,7 @@ def _times(column: pd.Series, source: str) -> pd.Series:
         return times
     if pd.api.types.is_datetime64_dtype(column.dtype):
         raise QuotesFileError(f"{source}: column `ts` has no time zone; it must be in UTC")
-    codes, values = _distinct(column)
+    codes, values = _distinct(column, source)
     text = pd.Series([str(value) for value in values], dtype=object)
     naive = ~text.str.contains(OFFSET, regex=True).to_numpy(dtype=bool)
     parsed = pd.to_datetime(text, utc=True, errors="coerce", format="ISO8601")
@@ -92,19 +95,21 @@ def _times(column: pd.Series, source: str) -> pd.Series:
 
 def _beyond(times: pd.Series) -> Bools:
     first, end = (pd.Timestamp(day, tz="UTC") for day in (FIRST_DAY, END_DAY))
-    return ~times.between(first, end, inclusive="left").to_numpy(dtype=np.bool_)
+    within: Bools = times.between(first, end, inclusive="left").to_numpy()
+    return ~within
 
 
 def _symbols(column: pd.Series, source: str) -> pd.Series:
-    codes, values = _distinct(column)
+    codes, values = _distinct(column, source)
     names = [str(value).strip() for value in values]
-    empty = np.array([not name or len(name) > 64 for name in names], dtype=bool)
-    refuse(source, column, (codes < 0) | _take(empty, codes), "a symbol has 1 to 64 characters")
+    bad = np.array([not 1 <= len(name) <= 64 or "\0" in name for name in names], dtype=bool)
+    refuse(source, column, (codes < 0) | _take(bad, codes),
+           "a symbol has 1 to 64 characters, none of them NUL")
     return _category(codes, names, column)
 
 
 def _expiries(column: pd.Series, source: str) -> pd.Series:
-    codes, values = _distinct(column)
+    codes, values = _distinct(column, source)
     dates = [_as_date(value) for value in values]
     bad = np.array([day is None for day in dates], dtype=bool)
     refuse(source, column, (codes < 0) | _take(bad, codes), "not a date such as 2015-12-24")
@@ -157,7 +162,7 @@ def _settlements(column: pd.Series, source: str) -> pd.Series:
 
 
 def _choice(column: pd.Series, source: str, choices: tuple[str, ...], why: str) -> pd.Series:
-    codes, values = _distinct(column)
+    codes, values = _distinct(column, source)
     place = {name: at for at, name in enumerate(choices)}
     places = np.array([place.get(str(value), -1) for value in values], dtype=np.int8)
     refuse(source, column, (codes < 0) | _take(places < 0, codes), why)
@@ -165,8 +170,11 @@ def _choice(column: pd.Series, source: str, choices: tuple[str, ...], why: str) 
     return pd.Series(coded, index=column.index)
 
 
-def _distinct(column: pd.Series) -> tuple[NDArray[np.intp], list[Any]]:
+def _distinct(column: pd.Series, source: str) -> tuple[NDArray[np.intp], list[Any]]:
     """Codes (-1 where missing) and the distinct values, so that texts are parsed once each."""
+    if column.dtype == object:
+        nested = [not pd.api.types.is_scalar(value) for value in column]
+        refuse(source, column, np.array(nested, dtype=np.bool_), "not a single value")
     codes, values = pd.factorize(column)
     return codes, list(values)
 

@@ -20,9 +20,19 @@ def iter_instants(path: str | Path) -> Iterator[pd.DataFrame]:
     read whole.
 
     Raises:
-        QuotesFileError: as `read_quotes`; for a Parquet file when the bad row is reached.
+        QuotesFileError: as `read_quotes`, and for a file without quotes; for a Parquet file when
+            the bad row is reached.
     """
     path = Path(path)
+    instants = _instants(path)
+    first = next(instants, None)
+    if first is None:
+        raise QuotesFileError(f"{path}: the file holds no quotes")
+    yield first
+    yield from instants
+
+
+def _instants(path: Path) -> Iterator[pd.DataFrame]:
     frames = _row_groups(path) if is_parquet(path) and _in_order(path) else [read_quotes(path)]
     for frame in frames:
         times = frame["ts"].to_numpy(dtype="datetime64[us]")

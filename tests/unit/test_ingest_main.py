@@ -33,6 +33,15 @@ def test_a_file_that_is_no_recording_is_named(tmp_path: Path) -> None:
     assert "notes.txt: not a quotes file" in ended.stderr and "Traceback" not in ended.stderr
 
 
+def test_a_recording_without_quotes_is_a_mistake(tmp_path: Path) -> None:
+    write_quotes(quotes_frame().iloc[:0], tmp_path / "empty.csv")
+    ended = run(SMILE_KAFKA_BOOTSTRAP="127.0.0.1:1", SMILE_SOURCE="recording",
+                SMILE_RECORDING=str(tmp_path / "empty.csv"))
+    assert ended.returncode == 2
+    assert "empty.csv: the file holds no quotes" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_recording_that_is_not_named_is_asked_for() -> None:
     ended = run(SMILE_KAFKA_BOOTSTRAP="127.0.0.1:1", SMILE_SOURCE="recording")
     assert ended.returncode == 2

@@ -57,6 +57,15 @@ def test_other_time_zones_become_utc() -> None:
     ({"ask": [1, 2, 3, 4, np.inf, 6]}, "column `ask`, row 5 is 'inf'"),
     ({"expiry": [NEAR, NEAR, "2015-13-01", FAR, FAR, FAR]}, "column `expiry`, row 3"),
     ({"symbol": ["GOOG"] * 5 + [""]}, "column `symbol`, row 6"),
+    ({"symbol": ["GOOG"] * 4 + ["GO\0OG", "GOOG"]}, "column `symbol`, row 5 is 'GO\\x00OG': a "
+     "symbol has 1 to 64 characters, none of them NUL"),
+    ({"symbol": ["G" * 65] * 6}, f"row 1 is '{'G' * 65}': a symbol has 1 to 64"),
+    ({"symbol": ["GOOG"] * 2 + [["GOOG", "GOOGL"]] * 4}, "column `symbol`, row 3 is "
+     "\"['GOOG', 'GOOGL']\": not a single value"),
+    ({"right": [["C"]] * 6}, "column `right`, row 1 is \"['C']\": not a single value"),
+    ({"expiry": [{"day": 1}] * 6}, "column `expiry`, row 1 is \"{'day': 1}\": not a single"),
+    ({"ts": [[]] * 6}, "column `ts`, row 1 is '[]': not a single value"),
+    ({"bid": [[1.0, 2.0]] * 6}, "column `bid`, row 1 is '[1.0, 2.0]': not a number"),
     ({"ts": T0.tz_localize(None)}, "column `ts` has no time zone"),
     ({"ts": [f"{T0.isoformat()}"] * 5 + ["2015-12-24 14:32"]}, "`ts`, row 6 is '2015-12-24 14:32'"
      ": no time zone"),

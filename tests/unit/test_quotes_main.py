@@ -31,6 +31,14 @@ def test_info_of_no_quotes_says_so(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "symbols    none" in capsys.readouterr().out
 
 
+def test_a_column_of_lists_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quotes_frame(symbol=[["GOOG", "GOOGL"]] * 6).to_parquet(tmp_path / "q.parquet")
+    assert main(["info", str(tmp_path / "q.parquet")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{tmp_path}/q.parquet: column `symbol`, row 1 is ")
+    assert said.endswith(": not a single value\n") and "Traceback" not in said
+
+
 def test_convert_keeps_every_quote(tmp_path: Path) -> None:
     write_quotes(quotes_frame(), tmp_path / "q.parquet")
     assert main(["convert", str(tmp_path / "q.parquet"), str(tmp_path / "q.csv")]) == 0

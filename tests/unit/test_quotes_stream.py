@@ -49,6 +49,13 @@ def test_a_bad_row_in_a_later_group_is_named_by_its_place(
         list(iter_instants(tmp_path / "q.parquet"))
 
 
+@pytest.mark.parametrize("name", ["q.parquet", "q.csv"])
+def test_a_file_without_quotes_is_refused(tmp_path: Path, name: str) -> None:
+    write_quotes(quotes_frame().iloc[:0], tmp_path / name)
+    with pytest.raises(QuotesFileError, match=rf"{name}: the file holds no quotes"):
+        next(iter_instants(tmp_path / name))
+
+
 def test_a_file_without_times_is_refused(tmp_path: Path, many: pd.DataFrame) -> None:
     many.drop(columns="ts").to_parquet(tmp_path / "q.parquet")
     with pytest.raises(QuotesFileError, match="column `ts` is missing"):
