@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import socket
 from collections.abc import Callable
 
 import structlog
@@ -48,10 +49,8 @@ class Gateway:
         host = self.settings.simulator_host
         try:
             self._server = await asyncio.start_server(self._accept, host, self.port)
-        except OSError as error:
-            reason = errno.errorcode.get(error.errno or 0, str(error))
-            raise SettingsError(f"SMILE_SIMULATOR_PORT={self.port}: can't listen on {host} "
-                                f"({reason}); set another port") from error
+        except (OSError, UnicodeError) as error:
+            raise SettingsError(_why_not(host, self.port, error)) from error
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
@@ -117,3 +116,13 @@ class Gateway:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("session failed", exc_info=error)
+
+
+def _why_not(host: str, port: int, error: OSError | UnicodeError) -> str:
+    """Which setting has to be another one where listening failed."""
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, (socket.gaierror, UnicodeError)) or number == errno.EADDRNOTAVAIL:
+        return (f"SMILE_SIMULATOR_HOST={host}: not an address of this machine; set 127.0.0.1, or "
+                "0.0.0.0 for all of its addresses")
+    reason = errno.errorcode.get(number or 0, str(error))
+    return f"SMILE_SIMULATOR_PORT={port}: can't listen on {host} ({reason}); set another port"

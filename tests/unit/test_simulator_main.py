@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -66,6 +67,26 @@ def test_a_users_mistake_ends_with_2(arguments):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1", "a..b"])
+def test_a_host_that_is_not_ours_is_named(capfd, monkeypatch, host):
+    monkeypatch.setenv("SMILE_METRICS_PORT", "0")
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "--host", host, "--port", "0"])
+    said = capfd.readouterr()
+    assert ended.value.code == 2
+    assert f"SMILE_SIMULATOR_HOST={host}: not an address of this machine" in said.out + said.err
+
+
+def test_a_port_in_use_is_named(capfd, monkeypatch):
+    monkeypatch.setenv("SMILE_METRICS_PORT", "0")
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit) as ended:
+        port = taken.getsockname()[1]
+        main(["serve", "--port", str(port)])
+    said = capfd.readouterr()
+    assert ended.value.code == 2
+    assert f"SMILE_SIMULATOR_PORT={port}: can't listen on 127.0.0.1" in said.out + said.err
 
 
 def test_sigterm_stops_a_server_cleanly():
