@@ -2,7 +2,8 @@
 
 A sample is one expiry at one instant t: the window of rows up to t, the filtered smile at t, and
 per horizon the change of the grid smile against it. Nothing later than t enters the window,
-which never crosses a New York day or a gap; a target of another day or within a gap is unknown.
+which never crosses a New York day or a gap. The target is what the monitor scores a live forecast
+on: the first smile from the end of the horizon on; of another day or after a gap it is unknown.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from ml.types import Bools, Floats
 
 Ints = NDArray[np.int64]
 TOLERANCE = 0.5
-"""How late, in steps, a window's or a target's row may be."""
+"""How long, in steps, a window's row may be before its time, and a target's row after it."""
 MINIMUM = {"training": 100, "validation": 30, "test": 30}
 _SECOND = 1e-6
 
@@ -94,10 +95,11 @@ def make_samples(history: Sequence[Series], args: DataArgs) -> Samples:
 def _series_samples(number: int, series: Series,
                     args: DataArgs) -> Iterator[tuple[np.ndarray, ...] | None]:
     """The samples of one expiry; None for one whose window lacks too many smiles."""
+    following = _first_smiles(series)
     for row in _strided(series.times_s, args.step_s):
         rows = window_indices(series.times_s[:row + 1], series.times_s[row], args.step_s,
                               args.window, TOLERANCE * args.step_s)
-        target = _targets(series, row, args)
+        target = _targets(series, following, row, args)
         if rows is not None and (target >= 0).any():
             yield _sample(number, series, rows, target, args)
 
@@ -112,14 +114,26 @@ def _strided(times_s: Floats, step_s: float) -> list[int]:
     return chosen
 
 
-def _targets(series: Series, row: int, args: DataArgs) -> Ints:
-    """Per horizon, the latest row at or shortly before its end, or −1; (H,)."""
+def _first_smiles(series: Series) -> Ints:
+    """Per row the place of the first smile from it on, T where there is none; (T + 1,)."""
+    rows = len(series.times_s)
+    known = np.isfinite(series.grid_vol).any(axis=1)
+    places = np.append(np.where(known, np.arange(rows), rows), rows)
+    return np.minimum.accumulate(places[::-1])[::-1]
+
+
+def _targets(series: Series, following: Ints, row: int, args: DataArgs) -> Ints:
+    """Per horizon, the first smile at or shortly after its end, or −1; (H,).
+
+    `following` is what `_first_smiles` gives.
+    """
     due = series.times_s[row] + np.asarray(args.horizons_s, float)
-    place = np.searchsorted(series.times_s, due + _SECOND, side="right") - 1
-    late = due - series.times_s[place] >= TOLERANCE * args.step_s
+    place = following[np.searchsorted(series.times_s, due - _SECOND)]
+    ended = place == len(series.times_s)
+    place = np.where(ended, row, place)
+    late = series.times_s[place] - due > TOLERANCE * args.step_s + _SECOND
     another_day = np.array([series.day[at] != series.day[row] for at in place])
-    unknown = ~np.isfinite(series.grid_vol[place]).any(axis=1)
-    return np.where(late | another_day | unknown | (place <= row), -1, place)
+    return np.where(ended | late | another_day, -1, place)
 
 
 def _sample(number: int, series: Series, rows: Ints, target: Ints,
@@ -138,16 +152,15 @@ def _sample(number: int, series: Series, rows: Ints, target: Ints,
 def split(samples: Samples, args: DataArgs) -> Folds:
     """Training, validation and test, in this order in time, by whole days from three days on.
 
-    Between two folds, samples within the longest horizon of the later fold are purged, so that
-    no target reaches into it.
+    Between two folds, samples are purged whose longest horizon, with what a target may be late,
+    ends in the later fold: no target reaches into it.
 
     Raises:
         TrainingDataError: a fold is too small, or there is one day only and `args.within_day`
             is not set.
     """
     starts = _fold_starts(samples.at_s, args)
-    purge = max(args.horizons_s)
-    before = samples.at_s + purge
+    before = samples.at_s + max(args.horizons_s) + TOLERANCE * args.step_s
     folds = {
         "training": before <= starts[0],
         "validation": (samples.at_s >= starts[0]) & (before <= starts[1]),

@@ -90,6 +90,27 @@ def test_no_window_spans_a_gap_and_a_target_within_one_is_unknown():
     assert samples.target[minutes == 19].tolist() == [[-1, 21]]
 
 
+@pytest.mark.parametrize(("late_s", "target"), [(0, 15), (2, 15), (30, 15), (32, -1)])
+def test_a_target_is_the_first_row_from_its_time_on_at_most_half_a_step_late(late_s, target):
+    series = make_history(days=1, minutes=40, expiries=1)[0]
+    late = np.where(np.arange(40) == 15, float(late_s), 0.0)
+    samples = make_samples([replace(series, times_s=series.times_s + late)], ARGS)
+
+    assert samples.target[samples.row == 10, 1].tolist() == [target]
+
+
+def test_a_target_is_never_before_its_time_and_passes_over_rows_without_a_smile():
+    series = make_history(days=1, minutes=30, expiries=1, step_s=7.0)[0]
+    samples = make_samples([series], ARGS)
+    known = samples.target[:, 0] >= 0
+    late_s = (series.times_s[samples.target[:, 0]] - samples.at_s - 60.0)[known]
+    assert late_s.min() >= 0.0 and late_s.max() < 7.0
+
+    first, grid = samples.target[0, 0], series.grid_vol.copy()
+    grid[first:first + 2] = np.nan
+    assert make_samples([replace(series, grid_vol=grid)], ARGS).target[0, 0] == first + 2
+
+
 def test_a_fast_feed_gives_one_sample_a_step_and_lags_of_a_step():
     series = make_history(days=1, minutes=30, expiries=1, step_s=2.0)[0]
     samples = make_samples([series], ARGS)
