@@ -37,7 +37,7 @@ class IngestSettings(KafkaSettings, frozen=True, kw_only=True):
 
     recording: str = ""
     """The quotes file, for `recording`."""
-    speed: Annotated[float, Meta(ge=0)] = 0.0
+    speed: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
     """Market seconds per second, for `recording`; 0 is as fast as the broker takes it."""
 
     @property
