@@ -29,7 +29,7 @@ class Stack:
     """A stack that forecasts."""
 
     ready_s: float
-    """From the command to the model's first live forecast."""
+    """From the command to the model's first forecast of a time after the start."""
     process: "subprocess.Popen[str]"
     ports: dict[str, int]
     state: State
@@ -61,7 +61,7 @@ class Stack:
 
 @contextlib.contextmanager
 def started(folder: Path) -> Iterator[Stack]:
-    """The stack on `folder`, from its first live forecast until the block is left."""
+    """The stack on `folder`, from the model's first forecast until the block is left."""
     taken = {name: ports.free() for name in ports.DEFAULTS}
     environment = os.environ | {"SMILE_STATE": str(folder), "PYTHONUNBUFFERED": "1"} | {
         ports.setting(name): str(port) for name, port in taken.items()}

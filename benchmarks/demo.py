@@ -29,11 +29,11 @@ def main() -> None:
     """Start on an empty folder, measure, stop, start again."""
     with tempfile.TemporaryDirectory() as folder:
         with started(Path(folder)) as first:
-            print(f"first start to first live forecast   {first.ready_s:6.1f} s   (aim 180)")
+            print(f"first start to the model's forecast   {first.ready_s:6.1f} s   (aim 180)")
             _latency(first)
             _memory(first)
         with started(Path(folder)) as later:
-            print(f"later start to first live forecast   {later.ready_s:6.1f} s   (aim 60)")
+            print(f"later start to the model's forecast   {later.ready_s:6.1f} s   (aim 60)")
 
 
 def _latency(stack: Stack) -> None:

@@ -12,7 +12,7 @@ class PredictorSettings(KafkaSettings, frozen=True, kw_only=True):
 
     database_url: Annotated[str, Meta(min_length=1)]
     """PostgreSQL URL, e.g. postgresql://user:password@host:5432/smile."""
-    model_server_url: Annotated[str, Meta(pattern="^https?://")]
+    model_server_url: Annotated[str, Meta(pattern="^https?://[^/]")]
     """Base URL of the model server, e.g. http://model-server:3000."""
     model_timeout_seconds: Seconds = 0.3
     """How long a call may take before the baseline stands in."""
