@@ -1,9 +1,52 @@
-"""Black implied volatility, by the rational solver of Jäckel ("Let's Be Rational", 2015)."""
+"""Black implied volatility by one or two fourth-order steps from a start good to 1e-4.
 
-import iv_engine
+The price is normalised as in Jäckel, "Let's Be Rational" (2015): b = undiscounted price out of
+the money / √(F·K). With x = −|ln(F/K)|, s = σ √τ, h = x / s, t = s / 2 and the Mills ratio
+M(a) = Φ(−a) / φ(a),
+
+    b = b′(s) · (M(−h − t) − M(t − h)),    √(F/K) − or √(K/F) − b = b′(s) · (M(h + t) + M(t − h)),
+
+so that the logarithm of either, with all its derivatives, costs one logarithm and two rational
+functions; the first serves the lower half of prices, the second the upper. The start inverts
+Bachelier's model by a rational function of one variable and goes over to Black's by the
+expansion in s² of the price at the money.
+
+The volatility's relative error stays below 2e-15 + 1e-15 / s besides what the rounding of the
+price itself costs. Rational functions here were fitted for this file.
+"""
+
+import math
+from typing import Final
+
 import numpy as np
+from numpy.typing import NDArray
 
+from ml.compiled import compiled
 from ml.types import Bools, Floats
+
+SOLVED: Final = 0
+NOT_FINITE: Final = 1
+"""An input is NaN or infinite."""
+OUT_OF_DOMAIN: Final = 2
+"""Forward, strike or discount is not positive."""
+NO_TIME: Final = 3
+"""tau is zero or negative."""
+AT_OR_BELOW_INTRINSIC: Final = 4
+AT_OR_ABOVE_BOUND: Final = 5
+"""A call at or above the discounted forward, a put at or above the discounted strike."""
+NO_INFORMATION: Final = 6
+"""The price differs from one of its bounds by no more than rounding."""
+REASONS: Final = (
+    "solved", "input not finite", "forward, strike or discount not positive", "no time left",
+    "at or below intrinsic value", "at or above upper bound", "within rounding of a bound",
+)  # fmt: skip
+
+_RESOLUTION = 2.0**-49
+"""Eight units in the last place of the larger of forward and strike: a time value is a
+difference of terms of that size, and below this it is rounding."""
+_ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
+_MAX_STEPS = 12
+_LAST_STEP = 1e-4  # a step of relative size δ leaves an error of order δ⁴
 
 
 def implied_vol(
@@ -16,25 +59,137 @@ def implied_vol(
 ) -> Floats:
     """The volatility at which Black's price equals `price`; arguments broadcast to shape (n,).
 
-    NaN where there is none: a price at or below discounted intrinsic value, or at or above its
-    upper bound (forward for a call, strike for a put, discounted), or an input out of domain.
-    Precise out of the money; in the money the price itself carries few digits of volatility.
+    NaN where there is none; `reasons` says why. Precise out of the money; in the money the price
+    itself carries few digits of volatility.
 
     >>> round(float(implied_vol(0.953947, 100.0, 110.0, 0.25, True)[0]), 6)
     0.2
     """
-    with np.errstate(all="ignore"):
-        value, forward, strike, tau, call = np.broadcast_arrays(
-            np.asarray(price, dtype=np.float64) / discount, forward, strike, tau, is_call
+    return _solved(price, forward, strike, tau, is_call, discount)[0]
+
+
+def reasons(
+    price: Floats | float,
+    forward: Floats | float,
+    strike: Floats | float,
+    tau: Floats | float,
+    is_call: Bools | bool,
+    discount: Floats | float = 1.0,
+) -> NDArray[np.int8]:
+    """Why `implied_vol` of the same arguments is NaN, a code of this module; SOLVED where not.
+
+    >>> REASONS[reasons(9.9, 100.0, 90.0, 0.25, True)[0]]
+    'at or below intrinsic value'
+    """
+    return _solved(price, forward, strike, tau, is_call, discount)[1].astype(np.int8)
+
+
+def _solved(
+    price: Floats | float,
+    forward: Floats | float,
+    strike: Floats | float,
+    tau: Floats | float,
+    is_call: Bools | bool,
+    discount: Floats | float,
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Volatility and reason. Copies are cheap and keep the kernel to one memory layout."""
+    numbers = np.broadcast_arrays(price, forward, strike, tau, discount, is_call)
+    shape = numbers[0].shape or (1,)
+    inputs = np.array(numbers[:5], dtype=np.float64).reshape(5, -1)
+    calls = np.array(numbers[5], dtype=np.bool_).ravel()
+    vol, reason = np.empty(calls.size), np.empty(calls.size, dtype=np.int64)
+    _solve_all(inputs, calls, vol, reason)
+    return vol.reshape(shape), reason.reshape(shape)
+
+
+@compiled
+def _solve_all(inputs: Floats, calls: Bools, vol: Floats, reason: NDArray[np.int64]) -> None:
+    price, forward, strike, tau, discount = inputs
+    for i in range(len(vol)):
+        vol[i], reason[i] = solve_one(
+            price[i], forward[i], strike[i], tau[i], discount[i], calls[i]
         )
-        shape = np.atleast_1d(value).shape
-        # A put of log-moneyness x has the normalised price of a call of −x, so one call does all.
-        side = np.where(call, 1.0, -1.0)
-        log_moneyness = (side * np.log(forward / strike)).ravel()
-        normalised = (value / np.sqrt(forward * strike)).ravel()
-        total = iv_engine.normalised_implied_volatilities(
-            np.ascontiguousarray(normalised), np.ascontiguousarray(log_moneyness), True, False
-        )
-        vol = np.asarray(total).reshape(shape) / np.sqrt(tau)
-        below_bound = np.atleast_1d(value < np.where(call, forward, strike))
-    return np.where(below_bound & (vol > 0) & np.isfinite(vol), vol, np.nan)
+
+
+@compiled
+def solve_one(
+    price: float, forward: float, strike: float, tau: float, discount: float, is_call: bool
+) -> tuple[float, int]:
+    """Kernel: volatility and reason of one option."""
+    if not math.isfinite(price + forward + strike + tau + discount):
+        return math.nan, NOT_FINITE
+    if not (forward > 0.0 and strike > 0.0 and discount > 0.0):
+        return math.nan, OUT_OF_DOMAIN
+    if tau <= 0.0:
+        return math.nan, NO_TIME
+    larger = max(forward, strike)
+    ratio = min(forward, strike) / larger
+    value = price / discount / larger
+    if (forward > strike) == is_call:
+        value -= 1.0 - ratio
+    if value <= 0.0:
+        return math.nan, AT_OR_BELOW_INTRINSIC
+    if value >= ratio:
+        return math.nan, AT_OR_ABOVE_BOUND
+    if value <= _RESOLUTION or ratio - value <= _RESOLUTION:
+        return math.nan, NO_INFORMATION
+    root = math.sqrt(ratio)
+    total = _total_vol(value / root, math.log(ratio), (1.0 - ratio) / root, root)
+    return total / math.sqrt(tau), SOLVED
+
+
+@compiled
+def _total_vol(value: float, x: float, distance: float, bound: float) -> float:
+    """σ √τ from the normalised price, x = −|ln(F/K)|, |F − K| / √(F·K) and the price's bound."""
+    s = _start(value, x, distance)
+    upper = value > 0.5 * bound
+    target = (bound - value if upper else value) * _ROOT_TWO_PI
+    for _ in range(_MAX_STEPS):
+        h = x / s
+        t = 0.5 * s
+        far = mills(t - h)
+        ratio = -mills(h + t) - far if upper else mills(-h - t) - far
+        newton = ratio * (0.5 * (h * h + t * t) - math.log(abs(ratio) / target))
+        # Second and third derivative of the logarithm over its first (Householder's method).
+        bend = h * h / s - 0.25 * s
+        inverse = 1.0 / ratio
+        second = bend - inverse
+        third = bend * bend - 3.0 * h * h / (s * s) - 0.25 - (3.0 * bend - 2.0 * inverse) * inverse
+        step = newton * (1.0 + 0.5 * newton * second)
+        step /= 1.0 + newton * (second + newton * third / 6.0)
+        s += step
+        if abs(step) < _LAST_STEP * s:
+            break
+    return s
+
+
+@compiled
+def _start(value: float, x: float, distance: float) -> float:
+    """σ √τ to 4e-5 where it is below 0.4, to 1e-3 up to 1."""
+    y = max(distance / value, 1e-8)
+    v = math.log(1.0 + y)
+    h = v * (0.39892624167119217 + v * (
+        0.03876061017326288 + v * (0.005713856426485892 + v * 2.9673661894151493e-05)))
+    h /= 1.0 + v * (0.09700730956713836 + v * (0.018126156402210634 + v * 0.00047361169281751395))
+    s = value * y / h
+    if distance > 1e-8:
+        s *= -x / distance
+    square = s * s
+    return s * (1.0 + square * (1.0 / 24.0 + square * (7.0 / 1920.0)))
+
+
+@compiled
+def mills(a: float) -> float:
+    """Φ(−a) / φ(a) to 3e-16 for a in [−1.2, 12] before rounding, to 1e-11 up to 20."""
+    top = 1.253314137315500379 + a * (1.708441639663390059 + a * (
+        1.169306425040555958 + a * (0.5080263358176015668 + a * (
+            0.1521417040614704396 + a * (0.03230964027025088992 + a * (
+                0.004846705582731821915 + a * (0.0004945595655447611651 + a * (
+                    0.00003116932704561810681 + a * 9.26622536198364968e-7))))))))
+    bottom = 1.0 + a * (2.161023768123018124 + a * (
+        2.157219043500845755 + a * (1.312007775115460001 + a * (
+            0.5393619090968339172 + a * (0.1569256049304889937 + a * (
+                0.03280237641814638756 + a * (0.004877873454911210074 + a * (
+                    0.0004954862386830581845 + a * (
+                        0.00003116932593292333249 + a * 9.266225477688435766e-7)))))))))
+    return top / bottom
