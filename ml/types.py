@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Settlement = Literal["AM", "PM"]
+ForwardSource = Literal["parity", "blend", "term structure"]
+Violation = Literal["butterfly", "calendar", "lee"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,35 @@ class RawSvi:
     rho: float
     m: float
     sigma: float
+
+
+@dataclass(frozen=True, slots=True)
+class SmileCurve:
+    """Total variance by log-moneyness: a raw SVI times a smooth factor that follows the quotes.
+
+    w(k) = w_SVI(k) · (1 + Σ bumpsⱼ Bⱼ(k / scale)) with the cubic B-splines of `ml.smile.curve`,
+    which are zero far out, so that the wings are SVI's.
+    """
+
+    svi: RawSvi
+    scale: float
+    """σ_ATM √τ of the SVI alone."""
+    bumps: Floats
+    """Coefficients of the B-splines, dimensionless."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeskMeasures:
+    """What a desk reads off a smile besides its at-the-money volatility; all in volatility."""
+
+    skew: float
+    """Slope dσ/dk at the money, per 1.00 of log-moneyness."""
+    risk_reversal_25: float
+    """Volatility of the 25-delta call minus that of the 25-delta put."""
+    butterfly_25: float
+    """Mean of those two minus the at-the-money volatility."""
+    variance_swap_vol: float
+    """Square root of the fair variance swap rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +129,18 @@ class SmileSnapshot:
     quote_age_s: float = float("nan")
     """Median age of the accepted quotes; NaN where no age is known."""
     reason: str | None = None
+    forward_source: ForwardSource | None = None
+    """Own put-call parity, the term structure of the other expiries, or a blend; None if none."""
+    curve: SmileCurve | None = None
+    """The curve that the grid was read off, after repair."""
+    calendar_ok: bool = False
+    """No crossing with the neighbouring expiries on the checked range; False when unknown."""
+    lee_ok: bool = False
+    """Wings within Lee's bound; False when unknown."""
+    repaired: tuple[Violation, ...] = ()
+    """What the fit violated before it was repaired."""
+    moved: float = 0.0
+    """Root mean square change of the grid volatilities by the repair."""
+    confidence: float = 0.0
+    """Trust in the fit, 0 to 1, as `ml.smile.confidence` defines it."""
+    desk: DeskMeasures | None = None
