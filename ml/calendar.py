@@ -2,10 +2,18 @@
 
 Sessions are those of the New York Stock Exchange (XNYS of `exchange_calendars`), half days
 included. Years beyond the calendar's own bounds get plain weekdays, 09:30 to 16:00 New York.
+
+Total variance does not depend on the clock: restated on another one, a volatility is
+σ √(τ / τ′). The trading clock counts the hours of open sessions only, or with a smaller weight
+the closed ones too: prices vary far less while the exchange is closed (French and Roll 1986,
+"Stock return variances: the arrival of information and the reaction of traders").
 """
 
+from bisect import bisect_right
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from itertools import accumulate
 from zoneinfo import ZoneInfo
 
 from ml.types import Settlement
@@ -14,6 +22,8 @@ NEW_YORK = ZoneInfo("America/New_York")
 YEAR_SECONDS = 365 * 86_400.0
 MIN_TAU = 60 / YEAR_SECONDS
 """Floor of the year fraction before expiry: one minute."""
+TRADING_YEAR_SECONDS = 252 * 6.5 * 3600.0
+"""A year of open sessions: 252 days of six and a half hours."""
 
 _FIRST_YEAR, _LAST_YEAR = 2005, 2035
 _OPEN, _CLOSE = time(9, 30), time(16)
@@ -73,6 +83,71 @@ def year_fraction(at: datetime, expiry: date, settlement: Settlement = "PM") -> 
     """
     seconds = (expiry_instant(expiry, settlement) - at).total_seconds()
     return max(seconds / YEAR_SECONDS, MIN_TAU) if seconds > 0 else float("nan")
+
+
+def trading_year_fraction(
+    at: datetime, expiry: date, settlement: Settlement = "PM", closed_weight: float = 0.0
+) -> float:
+    """Years of trading from the aware instant `at` to the expiry's instant.
+
+    A second of an open session counts 1, one of a night, weekend or holiday `closed_weight`, in
+    0..1; half days count the hours that they have. A year is 252 × 6.5 open hours and, weighted,
+    the rest of 365 days, so that a weight of 1 is `year_fraction`. At least a minute of such a
+    year before the instant, NaN from the instant on.
+
+    >>> at = datetime(2026, 8, 14, 16, 45, tzinfo=UTC)  # a Friday, half of its session left
+    >>> round(trading_year_fraction(at, date(2026, 8, 17)) * 252, 6)
+    1.5
+
+    Raises:
+        ValueError: if the weight is not within 0 and 1.
+    """
+    if not 0.0 <= closed_weight <= 1.0:
+        raise ValueError(f"closed_weight {closed_weight} is not within 0 and 1")
+    end = expiry_instant(expiry, settlement)
+    seconds = (end - at).total_seconds()
+    if not seconds > 0:
+        return float("nan")
+    opened = open_seconds(at, end)
+    year = TRADING_YEAR_SECONDS + closed_weight * (YEAR_SECONDS - TRADING_YEAR_SECONDS)
+    return max((opened + closed_weight * (seconds - opened)) / year, 60.0 / year)
+
+
+def open_seconds(start: datetime, end: datetime) -> float:
+    """Seconds of regular sessions between two aware instants; 0 if `end` is not after `start`."""
+    if end <= start:
+        return 0.0
+    first, last = start.astimezone(UTC).year, end.astimezone(UTC).year
+    whole = sum(_open_hours(year).total for year in range(first, last))
+    return whole + _open_hours(last).before(end) - _open_hours(first).before(start)
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenHours:
+    """The sessions of a year: seconds since 1970 of each open, and how long it was open before."""
+
+    opens: list[float]
+    lengths: list[float]
+    passed: list[float]
+    total: float
+
+    def before(self, at: datetime) -> float:
+        """Open seconds of the year before `at`."""
+        moment = at.timestamp()
+        place = bisect_right(self.opens, moment) - 1
+        if place < 0:
+            return 0.0
+        return self.passed[place] + min(moment - self.opens[place], self.lengths[place])
+
+
+@lru_cache(maxsize=256)
+def _open_hours(year: int) -> _OpenHours:
+    # No session spans the turn of the year in UTC: New York closes at 21:00.
+    days = (date(year, 1, 1) + timedelta(days=number) for number in range(366))
+    sessions = [bounds for day in days if day.year == year and (bounds := session_bounds(day))]
+    lengths = [(closes - opens).total_seconds() for opens, closes in sessions]
+    passed = list(accumulate(lengths, initial=0.0))
+    return _OpenHours([opens.timestamp() for opens, _ in sessions], lengths, passed, passed[-1])
 
 
 @lru_cache(maxsize=1)

@@ -2,14 +2,19 @@ from datetime import UTC, date, datetime, timedelta
 from math import isnan
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ml.calendar import (
     MIN_TAU,
+    TRADING_YEAR_SECONDS,
     expiry_instant,
     is_open,
+    open_seconds,
     session_bounds,
     session_day,
     session_fraction,
+    trading_year_fraction,
     year_fraction,
 )
 
@@ -72,3 +77,63 @@ def test_session_fraction_runs_from_0_to_1_on_a_half_day_too():
     assert session_fraction(opens - timedelta(hours=1)) == 0
     assert session_fraction(opens + (closes - opens) / 4) == pytest.approx(0.25)
     assert session_fraction(closes + timedelta(hours=1)) == 1
+
+
+MOMENTS = st.integers(0, 50 * 365 * 86_400).map(
+    lambda seconds: datetime(1995, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds))
+
+
+def utc(*parts):
+    return datetime(*parts, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("start", "end", "hours"), [
+    (utc(2015, 12, 24, 12), utc(2015, 12, 24, 23), 3.5),  # half day
+    (utc(2015, 12, 24, 17), utc(2015, 12, 28, 15, 30), 2.0),  # over Christmas and a weekend
+    (utc(2026, 8, 15), utc(2026, 8, 16), 0.0),
+    (utc(2026, 8, 14, 15), utc(2026, 8, 14, 16), 1.0),
+    (utc(2026, 8, 14, 16), utc(2026, 8, 14, 15), 0.0),
+    (utc(2026, 12, 31, 20), utc(2027, 1, 4, 15, 30), 2.0),  # over the turn of the year
+    (utc(2041, 6, 21, 13), utc(2041, 6, 24, 14, 30), 7.5),  # beyond the calendar
+    (utc(2015, 1, 1), utc(2016, 1, 1), 250 * 6.5 + 2 * 3.5),  # two half days
+])
+def test_open_seconds_are_those_of_sessions(start, end, hours):
+    assert open_seconds(start, end) == pytest.approx(hours * 3600)
+
+
+@given(MOMENTS, MOMENTS, MOMENTS)
+def test_open_seconds_add_up_and_never_exceed_the_time_between(first, second, third):
+    first, second, third = sorted((first, second, third))
+    whole = open_seconds(first, third)
+    assert open_seconds(first, second) + open_seconds(second, third) == pytest.approx(whole)
+    assert 0 <= whole <= (third - first).total_seconds()
+
+
+def test_the_trading_clock_stands_still_while_the_exchange_is_closed():
+    expiry = date(2026, 8, 21)
+    friday, monday = utc(2026, 8, 14, 20), utc(2026, 8, 17, 13, 30)
+    assert trading_year_fraction(friday, expiry) == trading_year_fraction(monday, expiry)
+    assert trading_year_fraction(friday, expiry) == pytest.approx(5 / 252)
+    assert trading_year_fraction(friday, expiry, closed_weight=0.1) > trading_year_fraction(
+        monday, expiry, closed_weight=0.1)
+
+
+@given(MOMENTS)
+def test_with_a_weight_of_1_the_trading_clock_is_the_calendar(at):
+    expiry = (at + timedelta(days=40)).date()
+    assert trading_year_fraction(at, expiry, closed_weight=1.0) == pytest.approx(
+        year_fraction(at, expiry))
+
+
+def test_the_trading_clock_has_a_floor_before_the_instant_and_is_unknown_after():
+    expiry = date(2026, 8, 21)
+    opens = expiry_instant(expiry, "AM")
+    overnight = trading_year_fraction(opens - timedelta(hours=3), expiry, "AM")
+    assert overnight == pytest.approx(60 / TRADING_YEAR_SECONDS)
+    assert isnan(trading_year_fraction(opens, expiry, "AM"))
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.1, float("nan")])
+def test_an_impossible_weight_is_refused(weight):
+    with pytest.raises(ValueError, match="closed_weight"):
+        trading_year_fraction(utc(2026, 8, 14, 15), date(2026, 8, 21), closed_weight=weight)
