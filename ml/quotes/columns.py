@@ -18,7 +18,7 @@ KEY = ("ts", "symbol", "expiry", "strike", "right")
 NUMBERS = ("bid", "ask", "bid_size", "ask_size", "underlying_bid", "underlying_ask")
 REQUIRED = (*KEY, *NUMBERS)
 OPTIONAL_NUMBERS = ("volume", "open_interest")
-OPTIONAL = (*OPTIONAL_NUMBERS, "settlement")
+OPTIONAL = (*OPTIONAL_NUMBERS, "settlement", "quote_time")
 COLUMNS = (*REQUIRED, *OPTIONAL)
 RIGHTS = ("C", "P")
 SETTLEMENTS = ("AM", "PM")
@@ -41,7 +41,7 @@ def convert(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     _check_names([str(name) for name in frame.columns], source)
     converters: dict[str, Callable[[pd.Series, str], pd.Series]] = {
         "ts": _times, "symbol": _symbols, "expiry": _expiries, "strike": _strikes,
-        "right": _rights, "settlement": _settlements}
+        "right": _rights, "settlement": _settlements, "quote_time": _quote_times}
     return pd.DataFrame({name: converters.get(name, _numbers)(frame[name], source)
                          for name in COLUMNS if name in frame.columns}, copy=False)
 
@@ -73,29 +73,35 @@ def _check_names(names: list[str], source: str) -> None:
 
 
 def _times(column: pd.Series, source: str) -> pd.Series:
+    times = _quote_times(column, source)
+    refuse(source, column, times.isna().to_numpy(), "every row needs its time")
+    return times
+
+
+def _quote_times(column: pd.Series, source: str) -> pd.Series:
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         times = column.dt.tz_convert("UTC").astype("datetime64[us, UTC]")
-        refuse(source, column, times.isna().to_numpy(), "every row needs its time")
         refuse(source, column, _beyond(times), BEYOND)
         return times
     if pd.api.types.is_datetime64_dtype(column.dtype):
-        raise QuotesFileError(f"{source}: column `ts` has no time zone; it must be in UTC")
+        raise QuotesFileError(f"{source}: column `{column.name}` has no time zone; it must be "
+                              "in UTC")
     codes, values = _distinct(column, source)
     text = pd.Series([str(value) for value in values], dtype=object)
     naive = ~text.str.contains(OFFSET, regex=True).to_numpy(dtype=bool)
     parsed = pd.to_datetime(text, utc=True, errors="coerce", format="ISO8601")
     bad = parsed.isna().to_numpy()
-    refuse(source, column, (codes < 0) | _take(bad, codes), "not an ISO time")
-    refuse(source, column, _take(naive, codes),
+    refuse(source, column, (codes >= 0) & _take(bad, codes), "not an ISO time")
+    refuse(source, column, (codes >= 0) & _take(naive, codes),
            "no time zone; write UTC, such as 2015-12-24T14:31:00Z")
     parsed = parsed.astype("datetime64[us, UTC]")
-    refuse(source, column, _take(_beyond(parsed), codes), BEYOND)
-    return pd.Series(parsed.array[codes], index=column.index)
+    refuse(source, column, (codes >= 0) & _take(_beyond(parsed), codes), BEYOND)
+    return pd.Series(parsed.array.take(codes, allow_fill=True), index=column.index)
 
 
 def _beyond(times: pd.Series) -> Bools:
     first, end = (pd.Timestamp(day, tz="UTC") for day in (FIRST_DAY, END_DAY))
-    within: Bools = times.between(first, end, inclusive="left").to_numpy()
+    within: Bools = (times.isna() | times.between(first, end, inclusive="left")).to_numpy()
     return ~within
 
 

@@ -3,6 +3,10 @@
 The folder holds `YYYYMMDD_quote_american.zip` (one CSV per contract) and
 `underlying_YYYYMMDD_quote.zip`, for one day or several. A bar's closing quote is known only when
 the bar is over, so that `ts` is the bar's start plus one minute.
+
+A bar is blank on a side that nobody changed in its minute, and a minute without any change has no
+bar. The quote stands all the same, so each side is carried on to the day's last bar or until it
+is quoted anew; `quote_time` says since when the quote has stood.
 """
 
 import io
@@ -15,9 +19,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ml.errors import QuotesFileError
 from ml.quotes.format import order_quotes
+from ml.types import Bools, Floats
 
 NEW_YORK = ZoneInfo("America/New_York")
 BAR = pd.Timedelta(minutes=1)
@@ -29,6 +35,8 @@ BAR_COLUMNS = ("start_ms", "bid_open", "bid_high", "bid_low", "bid_close", "bid_
                "ask_open", "ask_high", "ask_low", "ask_close", "ask_size")
 BAR_LINE = re.compile(rb"\d+(?:,[\d.eE+-]*){10}")
 Member = tuple[str, list[bytes]]
+Places = NDArray[np.intp]
+Instants = NDArray[np.datetime64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,10 @@ class Contract:
 
 
 def import_lean(folder: str | Path) -> pd.DataFrame:
-    """All quote bars of a Lean folder as a quotes frame: one row per bar of one contract.
+    """The quotes of a Lean folder: one row per contract and minute, from its first bar on.
+
+    The minutes are those at which any contract or, between them, the underlying has a bar. Nothing
+    is carried over from one day to another.
 
     Raises:
         QuotesFileError: naming the zip and the file in it that is not as Lean writes it.
@@ -86,8 +97,9 @@ def _import_day(path: Path) -> pd.DataFrame:
     if strays:
         raise QuotesFileError(f"{path}: holds bars of {min(strays)}")
     bars = _bars(members, day, path)
-    quotes = bars.join(pd.DataFrame(contracts).drop(columns="day"), on="member")
     underlying = _underlying(path.parent / f"underlying_{day:%Y%m%d}_quote.zip", day)
+    standing = _standing(bars, _instants(bars["ts"], underlying["ts"]))
+    quotes = standing.join(pd.DataFrame(contracts).drop(columns="day"), on="member")
     return _with_underlying(quotes.drop(columns="member"), underlying)
 
 
@@ -140,6 +152,51 @@ def _known_at(start_ms: pd.Series, day: date) -> pd.Series:
     return zoned.dt.tz_convert("UTC") + BAR
 
 
+def _instants(quoted: pd.Series, underlying: pd.Series) -> Instants:
+    """The minutes that get rows: those of any bar, from the first to the last of an option."""
+    session = underlying[underlying.between(quoted.min(), quoted.max())]
+    return np.unique(_moments(pd.concat([quoted, session])))
+
+
+def _standing(bars: pd.DataFrame, instants: Instants) -> pd.DataFrame:
+    """The quotes that stand at each instant: one row per contract, from its first bar on."""
+    bars = bars.sort_values(["member", "ts"], kind="stable", ignore_index=True)
+    where = bars["member"].to_numpy(), np.searchsorted(instants, _moments(bars["ts"]))
+    begun, bid, ask = (_latest(where, known, len(instants)) for known in (
+        np.ones(len(bars), dtype=np.bool_), bars["bid"].notna(), bars["ask"].notna()))
+    member, minute = np.nonzero(begun >= 0)
+    bid, ask = bid[member, minute], ask[member, minute]
+    # Whoever changes one side of a quote sends both: the other side is as fresh.
+    changed = np.maximum(bid, ask)
+    times = np.where(changed < 0, np.datetime64("NaT"), _moments(bars["ts"])[changed])
+    return pd.DataFrame({
+        "member": member, "ts": pd.Series(instants[minute]).dt.tz_localize("UTC"),
+        "bid": _taken(bars["bid"], bid), "ask": _taken(bars["ask"], ask),
+        "bid_size": _taken(bars["bid_size"], bid), "ask_size": _taken(bars["ask_size"], ask),
+        "quote_time": pd.Series(times).dt.tz_localize("UTC")})
+
+
+def _latest(where: tuple[Places, Places], known: Bools | pd.Series, instants: int) -> Places:
+    """For each contract and instant its latest bar that is known, -1 before the first one.
+
+    `where` has each bar's contract and instant; both ascend, and so do the bars' places.
+    """
+    bars = np.flatnonzero(known)
+    contract, instant = where[0][bars], where[1][bars]
+    table = np.full((where[0].max() + 1, instants), -1)
+    table[contract, instant] = bars
+    return np.maximum.accumulate(table, axis=1)
+
+
+def _taken(column: pd.Series, places: Places) -> Floats:
+    return np.where(places < 0, np.nan, column.to_numpy()[places])
+
+
+def _moments(times: pd.Series) -> Instants:
+    moments: Instants = times.to_numpy(dtype="datetime64[us]")
+    return moments
+
+
 def _underlying(path: Path, day: date) -> pd.DataFrame:
     """The underlying's bars in time order, the last one of each instant."""
     bars = _bars(_members(path), day, path)
@@ -148,8 +205,7 @@ def _underlying(path: Path, day: date) -> pd.DataFrame:
 
 def _with_underlying(quotes: pd.DataFrame, underlying: pd.DataFrame) -> pd.DataFrame:
     """The underlying's quote as known at each `ts`: the latest bar that was over by then."""
-    known = underlying["ts"].to_numpy(dtype="datetime64[us]")
-    at = np.searchsorted(known, quotes["ts"].to_numpy(dtype="datetime64[us]"), "right") - 1
+    at = np.searchsorted(_moments(underlying["ts"]), _moments(quotes["ts"]), "right") - 1
     sides = {f"underlying_{side}": np.where(at < 0, np.nan, underlying[side].to_numpy()[at])
              for side in ("bid", "ask")}
     return quotes.assign(**sides)

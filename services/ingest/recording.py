@@ -68,6 +68,8 @@ def chain_slices(frame: pd.DataFrame, path: str, label: Source) -> list[ChainSli
     Raises:
         QuotesFileError: more quotes in one chain than a message holds.
     """
+    if "quote_time" not in frame:
+        frame = frame.assign(quote_time=frame["ts"])
     columns = {name: _values(frame, name) for name in COLUMNS if name != "ts"}
     chains = [{name: values[first:last] for name, values in columns.items()}
               for first, last in itertools.pairwise(chain_bounds(frame))]
@@ -93,7 +95,7 @@ def _chain_slice(chain: dict[str, list[Any]], path: str, facts: dict[str, Any]) 
         strike=chain["strike"], right=chain["right"], bid=chain["bid"], ask=chain["ask"],
         bid_size=chain["bid_size"], ask_size=chain["ask_size"], last=empty,
         volume=chain["volume"], open_interest=chain["open_interest"],
-        quote_time=[at] * rows, vendor_iv=empty, **facts)
+        quote_time=chain["quote_time"], vendor_iv=empty, **facts)
 
 
 def _values(frame: pd.DataFrame, name: str) -> list[Any]:
@@ -104,4 +106,9 @@ def _values(frame: pd.DataFrame, name: str) -> list[Any]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         categories = list(column.cat.categories)
         return [categories[code] for code in column.cat.codes.tolist()]
-    return [None if value != value else value for value in column.tolist()]
+    return [None if value != value else value for value in _plain(column)]
+
+
+def _plain(column: pd.Series) -> list[Any]:
+    is_time = isinstance(column.dtype, pd.DatetimeTZDtype)
+    return list(column.dt.to_pydatetime() if is_time else column.tolist())

@@ -100,7 +100,7 @@ def test_every_quote_of_a_real_recording_is_in_the_topic_once(
     recorded = read_quotes(path)
     parts = read_topic(kafka_bootstrap, symbol)
     rows = as_rows(parts)
-    assert len(rows) == len(recorded) == 275_552
+    assert len(rows) == len(recorded) == 462_454
     assert not rows.duplicated(["ts", "expiry", "strike", "right"]).any()
     for name in ("strike", "bid", "ask", "bid_size", "ask_size"):
         assert rows[name].astype(float).sum() == pytest.approx(recorded[name].sum(), rel=1e-12)

@@ -1,5 +1,6 @@
 """A recording as a source: every quote once, at its own time."""
 
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -46,6 +47,15 @@ async def test_a_message_says_what_was_known(tmp_path: Path) -> None:
     assert part.volume == [4.0, 5.0] and part.open_interest == [None, None]
     assert part.quote_time == [T0, T0]
     assert messages.decode(messages.encode(part), ChainSlice) == part
+
+
+async def test_a_quote_keeps_the_time_it_stands_since(tmp_path: Path) -> None:
+    since = T0 - pd.Timedelta(seconds=90)
+    write_quotes(quotes_frame(quote_time=[T1, T0, since, None, T0, T1]), tmp_path / "q.parquet")
+    near, far = (await play(tmp_path / "q.parquet"))[0]
+    assert near.quote_time == [since, T0] and far.quote_time == [None, T0]
+    assert type(near.quote_time[0]) is datetime
+    assert messages.decode(messages.encode(far), ChainSlice) == far
 
 
 async def test_messages_say_what_they_are_told_of_their_source(tmp_path: Path) -> None:

@@ -79,6 +79,12 @@ def test_other_time_zones_become_utc() -> None:
     ({"expiry": [NEAR, date(1, 1, 1), NEAR, FAR, FAR, FAR]}, "column `expiry`, row 2 is "
      "'0001-01-01': must be from 1970-01-01 to before 2200-01-01"),
     ({"expiry": ["9999-12-31"] * 6}, "column `expiry`, row 1 is '9999-12-31': must be from"),
+    ({"quote_time": T0.tz_localize(None)}, "column `quote_time` has no time zone"),
+    ({"quote_time": [None, "soonZ"] * 3}, "column `quote_time`, row 2 is 'soonZ': not an ISO"),
+    ({"quote_time": [None, "1066-10-14T09:00:00Z"] * 3}, "column `quote_time`, row 2 is '1066-10"),
+    ({"quote_time": [None, "2015-12-24T09:00:00"] * 3}, "row 2 is '2015-12-24T09:00:00': no time"),
+    ({"ts": [T0] * 5 + [None]}, "column `ts`, row 6 is empty: every row needs its time"),
+    ({"ts": [T0.isoformat()] * 5 + [None]}, "column `ts`, row 6 is empty: every row needs"),
     ({"settlement": ["AM", "PM"] * 3}, "GOOG 2015-12-31 is both AM and PM"),
     ({"settlement": "noon"}, "column `settlement`, row 1 is 'noon'"),
     ({"colour": "red"}, "unknown column `colour`"),
@@ -149,6 +155,25 @@ def test_chains_come_one_per_instant_and_expiry_in_time_order() -> None:
 def test_an_underlying_with_one_side_only_is_unknown() -> None:
     frame = order_quotes(quotes_frame(underlying_bid=np.nan), "memory")
     assert all(np.isnan(chain.underlying) for chain in iter_chains(frame))
+
+
+def test_a_quote_s_age_counts_from_its_own_time() -> None:
+    times = [T1, T0, T0 - pd.Timedelta(seconds=90), None, T0, T0]
+    chains = list(iter_chains(order_quotes(quotes_frame(quote_time=times), "memory")))
+    assert [list(chain.quote_age_s) for chain in chains[:1] + chains[2:]] == [
+        [90.0, 0.0], [0.0], [60.0]]
+    assert list(chains[1].quote_age_s) == pytest.approx([np.nan, 0.0], nan_ok=True)
+
+
+@pytest.mark.parametrize("name", ["q.parquet", "q.csv"])
+@pytest.mark.parametrize("times", [[T0, T0, None, T1, T0, None], [None] * 6],
+                         ids=["some unknown", "all unknown"])
+def test_quotes_keep_their_own_times(tmp_path: Path, name: str, times: list[object]) -> None:
+    frame = order_quotes(quotes_frame(quote_time=times), "memory")
+    write_quotes(frame, tmp_path / name)
+    read = read_quotes(tmp_path / name)
+    pd.testing.assert_series_equal(read["quote_time"], frame["quote_time"])
+    assert str(read["quote_time"].dtype) == "datetime64[us, UTC]"
 
 
 def test_no_quotes_make_no_chains(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from ml.errors import QuotesFileError
-from ml.quotes.lean import import_lean
+from ml.quotes.format import iter_chains
+from ml.quotes.lean import import_lean, parse_name
 
 CALL = "20151224_goog_minute_quote_american_call_7500000_20151231.csv"
 PUT = "20151224_goog_minute_quote_american_put_7425000_20160115.csv"
@@ -49,10 +50,70 @@ def test_a_bar_is_known_when_it_is_over_at_its_close(lean: Path) -> None:
         3.05, 3.25, 10, 20)
 
 
-def test_a_blank_side_is_missing_with_its_size(lean: Path) -> None:
-    call = import_lean(lean).query("right == 'C'").iloc[1]
-    assert np.isnan(call["bid"]) and np.isnan(call["bid_size"])
+def contract(folder: Path, right: str) -> pd.DataFrame:
+    return import_lean(folder).query(f"right == '{right}'").reset_index(drop=True)
+
+
+def times(*minutes: int | None) -> list[pd.Timestamp]:
+    return [pd.NaT if minute is None else
+            pd.Timestamp("2015-12-24T14:31:00Z") + pd.Timedelta(minutes=minute)
+            for minute in minutes]
+
+
+def test_a_blank_side_stands_as_it_was_and_the_quote_is_as_new_as_the_other(lean: Path) -> None:
+    call = contract(lean, "C").iloc[1]
+    assert (call["bid"], call["bid_size"]) == (3.05, 10)
     assert (call["ask"], call["ask_size"]) == (0.5, 19)
+    assert call["quote_time"] == call["ts"]
+
+
+def test_a_side_never_quoted_is_missing_with_its_size(lean: Path) -> None:
+    make_zip(lean / "20151224_quote_american.zip",
+             **{CALL: f"{bar(NO_BID, 0)}\n{bar(NO_BID, 1)}"})
+    quotes = import_lean(lean)
+    assert len(quotes) == 2
+    assert quotes[["bid", "bid_size"]].isna().all(axis=None)
+
+
+def test_a_quote_stands_through_minutes_without_a_bar_of_its_own(lean: Path) -> None:
+    make_zip(lean / "20151224_quote_american.zip",
+             **{CALL: f"{bar(BOTH, 0)}\n{bar(BOTH, 5)}", PUT: bar(BOTH, 3)})
+    call, put = contract(lean, "C"), contract(lean, "P")
+    # The underlying has bars in the minutes 0, 1 and 2, and nothing happens in minute 4.
+    assert list(call["ts"]) == times(0, 1, 2, 3, 5)
+    assert list(call["quote_time"]) == times(0, 0, 0, 0, 5)
+    assert list(call["bid"]) == [3.05] * 5
+    assert list(put["ts"]) == times(3, 5) and list(put["quote_time"]) == times(3, 3)
+
+
+def test_no_quote_stands_after_the_last_bar_of_an_option(lean: Path) -> None:
+    make_zip(lean / "20151224_quote_american.zip", **{CALL: bar(BOTH, 0), PUT: bar(BOTH, 1)})
+    # The underlying is still quoted in minute 2, as shares are after the options' close.
+    assert import_lean(lean)["ts"].max() == times(1)[0]
+
+
+def test_a_bar_without_any_quote_tells_no_time(lean: Path) -> None:
+    empty = f"{HALF_PAST_NINE},,,,,0,,,,,0"
+    make_zip(lean / "20151224_quote_american.zip", **{CALL: f"{empty}\n{bar(BOTH, 1)}"})
+    quotes = import_lean(lean)
+    assert list(quotes["quote_time"]) == times(None, 1)
+    assert [np.isnan(chain.quote_age_s[0]) for chain in iter_chains(quotes)] == [True, False]
+
+
+def test_nothing_stands_over_night(lean: Path) -> None:
+    for path in list(lean.iterdir()):
+        path.with_name(path.name.replace("20151224", "20151228")).write_bytes(path.read_bytes())
+    make_zip(lean / "20151228_quote_american.zip",
+             **{PUT.replace("20151224", "20151228", 1): bar(BOTH, 1)})
+    quotes = import_lean(lean)
+    assert list(quotes.loc[quotes["ts"] > times(1440)[0], "right"]) == ["P"]
+
+
+def test_bars_out_of_order_are_taken_by_their_time(lean: Path) -> None:
+    make_zip(lean / "20151224_quote_american.zip", **{CALL: f"{bar(NO_BID, 2)}\n{bar(BOTH, 0)}"})
+    call = contract(lean, "C")
+    assert list(call["ask"]) == [3.25, 3.25, 0.5]
+    assert list(call["quote_time"]) == times(0, 0, 2)
 
 
 def test_the_underlying_is_never_of_a_later_bar(lean: Path) -> None:
@@ -101,15 +162,35 @@ def test_missing_and_broken_files_are_named(lean: Path, tmp_path: Path) -> None:
         import_lean(tmp_path / "nowhere")
 
 
-def test_every_bar_of_the_real_half_day_comes_out_once(shared_data: Path) -> None:
-    folder = shared_data / "lean_goog_2015-12-24"
-    quotes = import_lean(folder)
-    lines = bid_sum = 0
-    with zipfile.ZipFile(folder / "20151224_quote_american.zip") as archive:
-        for name in archive.namelist():
-            for line in archive.read(name).decode().split():
-                lines += 1
-                bid_sum += int(line.split(",")[4] or 0)
-    assert len(quotes) == lines == 275_552
-    assert round(quotes["bid"].sum() * 10_000) == bid_sum
-    assert quotes["expiry"].nunique() == 12 and not quotes["underlying_bid"].isna().any()
+@pytest.fixture(scope="module")
+def half_day(shared_data: Path) -> pd.DataFrame:
+    return import_lean(shared_data / "lean_goog_2015-12-24")
+
+
+def test_every_bar_of_the_real_half_day_comes_out_once_among_the_standing_quotes(
+        shared_data: Path, half_day: pd.DataFrame) -> None:
+    key = ["ts", "expiry", "strike", "right"]
+    quotes = half_day.set_index(key)
+    bars = {}
+    with zipfile.ZipFile(shared_data / "lean_goog_2015-12-24/20151224_quote_american.zip") as zip:
+        for name in zip.namelist():
+            where = parse_name(name, "the half day")
+            for line in zip.read(name).decode().split():
+                start, *values = (float(value or "nan") for value in line.split(","))
+                at = pd.Timestamp("2015-12-24T05:01:00Z") + pd.Timedelta(milliseconds=start)
+                bars[at, where.expiry, where.strike, where.right] = values[3], values[8]
+    assert len(bars) == 275_552 and len(quotes) == 462_454
+    found = quotes.loc[list(bars), ["bid", "ask", "quote_time"]]
+    quoted = np.array(list(bars.values())) / 10_000
+    known = np.isfinite(quoted)
+    assert (np.where(known, found[["bid", "ask"]], 0) == np.where(known, quoted, 0)).all()
+    fresh = known.any(axis=1)
+    assert (found["quote_time"][fresh] == found.index.get_level_values("ts")[fresh]).all()
+    assert (quotes["quote_time"] == quotes.index.get_level_values("ts")).sum() == fresh.sum()
+
+
+def test_quotes_of_the_real_half_day_stand_whole(half_day: pd.DataFrame) -> None:
+    assert half_day["expiry"].nunique() == 12 and not half_day["underlying_bid"].isna().any()
+    assert half_day.groupby("ts").size().is_monotonic_increasing
+    # A bid carried too far would some time meet an ask below it.
+    assert not (half_day["bid"] > half_day["ask"]).any()
