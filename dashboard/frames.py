@@ -23,7 +23,8 @@ REJECT_WORDS = {
     "zero_bid": "no bid", "crossed": "bid above ask", "locked": "bid equals ask",
     "stale": "too old", "too_wide": "spread too wide",
     "below_intrinsic": "below intrinsic value", "no_vol": "no volatility fits",
-    "outlier": "far off the others",
+    "outlier": "far off the others", "off_parity": "off put-call parity",
+    "too_few": "too few on the expiry",
 }
 
 

@@ -203,7 +203,7 @@ def _reject(draft: _Draft, where: Bools, reason: str) -> _Draft:
     if not where.any():
         return draft
     codes = draft.codes.copy()
-    codes[draft.rows[where]] = reason
+    codes[draft.rows[where]] = quality.CODE[reason]
     return _keep(replace(draft, codes=codes), ~where)
 
 

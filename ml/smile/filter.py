@@ -1,11 +1,13 @@
 """Which quotes are fit to make a smile of, and why the others are not."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.compiled import compiled
 from ml.types import Bools, ChainQuotes, Floats
 
 REASONS: Final = (
@@ -19,13 +21,20 @@ REASONS: Final = (
     "stale",  # older than the limit
     "too_wide",  # spread beyond the limit, of the price or of the volatility
     "below_intrinsic",  # ask below the discounted intrinsic value
+    "off_parity",  # its pair's forward is far off that of all other strikes
     "no_vol",  # no volatility gives the mid price: it is beyond the option's bounds
     "outlier",  # far off the smile that all others agree on
+    "too_few",  # nothing wrong with it, but too few such quotes on the expiry for a smile
 )
-"""Every reason code; a quote is counted under the first that applies."""
-Codes = NDArray[np.str_]
-ACCEPTED = ""
+"""Every reason; a quote is counted under the first that applies."""
+Codes = NDArray[np.int8]
+"""Per quote: `ACCEPTED`, or the reason's code."""
+ACCEPTED: Final = 0
+CODE: Final = {reason: code for code, reason in enumerate(REASONS, start=1)}
 
+_SENTINEL, _NO_QUOTE, _ONE_SIDED = CODE["sentinel"], CODE["no_quote"], CODE["one_sided"]
+_ZERO_BID, _CROSSED, _LOCKED = CODE["zero_bid"], CODE["crossed"], CODE["locked"]
+_STALE, _TOO_WIDE = CODE["stale"], CODE["too_wide"]
 _ABSURD = 1e7  # no listed option or strike is dearer
 
 
@@ -45,23 +54,47 @@ class QuoteLimits:
 
 
 def screen(quotes: ChainQuotes, limits: QuoteLimits) -> Codes:
-    """Reason code of each quote by itself, shape (n,); `ACCEPTED` where there is none."""
-    bid, ask = quotes.bid, quotes.ask
-    with np.errstate(all="ignore"):
-        spread = ask - bid
-        mid = (bid + ask) / 2
-        tests = {
-            "delayed": np.full(bid.shape, quotes.delayed and not limits.accept_delayed),
-            "sentinel": _sentinel(bid) | _sentinel(ask) | ~_plausible(quotes.strike),
-            "no_quote": np.isnan(bid) & np.isnan(ask),
-            "one_sided": np.isnan(bid) | np.isnan(ask),
-            "zero_bid": bid == 0,
-            "crossed": spread < 0,
-            "locked": spread == 0,
-            "stale": quotes.quote_age_s > limits.max_age_s,
-            "too_wide": (spread > limits.wide_allowed) & (spread > limits.max_spread * mid),
-        }
-    return np.select(list(tests.values()), list(tests), default=ACCEPTED)
+    """The code of each quote by itself, shape (n,)."""
+    if quotes.delayed and not limits.accept_delayed:
+        return np.full(len(quotes.strike), CODE["delayed"], dtype=np.int8)
+    return _screen(
+        np.asarray(quotes.strike, dtype=np.float64), np.asarray(quotes.bid, dtype=np.float64),
+        np.asarray(quotes.ask, dtype=np.float64),
+        np.asarray(quotes.quote_age_s, dtype=np.float64),
+        limits.max_age_s, limits.max_spread, limits.wide_allowed,
+    ).astype(np.int8)
+
+
+@compiled
+def _screen(
+    strike: Floats, bid: Floats, ask: Floats, age_s: Floats,
+    max_age_s: float, max_spread: float, wide_allowed: float,
+) -> NDArray[np.int64]:
+    codes = np.zeros(len(bid), dtype=np.int64)
+    for i in range(len(bid)):
+        spread, mid = ask[i] - bid[i], 0.5 * (ask[i] + bid[i])
+        if _is_sentinel(bid[i]) or _is_sentinel(ask[i]) or not 0.0 < strike[i] <= _ABSURD:
+            codes[i] = _SENTINEL
+        elif math.isnan(bid[i]) and math.isnan(ask[i]):
+            codes[i] = _NO_QUOTE
+        elif math.isnan(bid[i]) or math.isnan(ask[i]):
+            codes[i] = _ONE_SIDED
+        elif bid[i] == 0.0:
+            codes[i] = _ZERO_BID
+        elif spread < 0.0:
+            codes[i] = _CROSSED
+        elif spread == 0.0:
+            codes[i] = _LOCKED
+        elif age_s[i] > max_age_s:
+            codes[i] = _STALE
+        elif spread > wide_allowed and spread > max_spread * mid:
+            codes[i] = _TOO_WIDE
+    return codes
+
+
+@compiled
+def _is_sentinel(value: float) -> bool:
+    return value < 0.0 or value > _ABSURD
 
 
 def below_intrinsic(quotes: ChainQuotes, forward: float, discount: float) -> Bools:
@@ -80,17 +113,12 @@ def too_wide_in_vol(bid_iv: Floats, mid_iv: Floats, ask_iv: Floats, limits: Quot
 
 def mark(codes: Codes, where: Bools, reason: str) -> Codes:
     """`codes` with `reason` where asked and no other reason stands."""
-    return np.where((codes == ACCEPTED) & where, reason, codes)
+    marked = codes.copy()
+    marked[(codes == ACCEPTED) & where] = CODE[reason]
+    return marked
 
 
 def count(codes: Codes) -> dict[str, int]:
-    """Number of quotes by reason code, those of no reason left out, in the order of `REASONS`."""
-    return {reason: n for reason in REASONS if (n := int((codes == reason).sum()))}
-
-
-def _sentinel(values: Floats) -> Bools:
-    return (values < 0) | (values > _ABSURD)
-
-
-def _plausible(strike: Floats) -> Bools:
-    return (strike > 0) & (strike <= _ABSURD)
+    """Number of quotes by reason, those of no reason left out, in the order of `REASONS`."""
+    counts = np.bincount(codes, minlength=len(REASONS) + 1)[1:]
+    return {reason: int(n) for reason, n in zip(REASONS, counts, strict=True) if n}
