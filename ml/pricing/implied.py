@@ -8,11 +8,11 @@ M(a) = Φ(−a) / φ(a),
 
 so that the logarithm of either, with all its derivatives, costs one logarithm and two rational
 functions; the first serves the lower half of prices, the second the upper. The start inverts
-Bachelier's model by a rational function of one variable and goes over to Black's by the
-expansion in s² of the price at the money.
+Bachelier's model by a rational function of one variable, fitted for this file, and goes over to
+Black's by the expansion in s² of the price at the money.
 
 The volatility's relative error stays below 2e-15 + 1e-15 / s besides what the rounding of the
-price itself costs. Rational functions here were fitted for this file.
+price itself costs.
 """
 
 import math
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.compiled import compiled
+from ml.pricing.black import mills, stacked
 from ml.types import Bools, Floats
 
 SOLVED: Final = 0
@@ -92,14 +93,10 @@ def _solved(
     is_call: Bools | bool,
     discount: Floats | float,
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """Volatility and reason. Copies are cheap and keep the kernel to one memory layout."""
-    numbers = np.broadcast_arrays(price, forward, strike, tau, discount, is_call)
-    shape = numbers[0].shape or (1,)
-    inputs = np.array(numbers[:5], dtype=np.float64).reshape(5, -1)
-    calls = np.array(numbers[5], dtype=np.bool_).ravel()
+    inputs, calls, shape = stacked((price, forward, strike, tau, discount), is_call)
     vol, reason = np.empty(calls.size), np.empty(calls.size, dtype=np.int64)
     _solve_all(inputs, calls, vol, reason)
-    return vol.reshape(shape), reason.reshape(shape)
+    return vol.reshape(shape or 1), reason.reshape(shape or 1)
 
 
 @compiled
@@ -176,20 +173,3 @@ def _start(value: float, x: float, distance: float) -> float:
         s *= -x / distance
     square = s * s
     return s * (1.0 + square * (1.0 / 24.0 + square * (7.0 / 1920.0)))
-
-
-@compiled
-def mills(a: float) -> float:
-    """Φ(−a) / φ(a) to 3e-16 for a in [−1.2, 12] before rounding, to 1e-11 up to 20."""
-    top = 1.253314137315500379 + a * (1.708441639663390059 + a * (
-        1.169306425040555958 + a * (0.5080263358176015668 + a * (
-            0.1521417040614704396 + a * (0.03230964027025088992 + a * (
-                0.004846705582731821915 + a * (0.0004945595655447611651 + a * (
-                    0.00003116932704561810681 + a * 9.26622536198364968e-7))))))))
-    bottom = 1.0 + a * (2.161023768123018124 + a * (
-        2.157219043500845755 + a * (1.312007775115460001 + a * (
-            0.5393619090968339172 + a * (0.1569256049304889937 + a * (
-                0.03280237641814638756 + a * (0.004877873454911210074 + a * (
-                    0.0004954862386830581845 + a * (
-                        0.00003116932593292333249 + a * 9.266225477688435766e-7)))))))))
-    return top / bottom

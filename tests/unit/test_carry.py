@@ -46,7 +46,8 @@ def test_discount_is_exponential_in_the_rate():
     assert Carry(0.05).discount(2.0) == pytest.approx(np.exp(-0.1))
 
 
-@given(st.floats(-10.0, 10.0), st.floats(-10.0, 10.0), st.floats(allow_nan=False, allow_infinity=False))
+@given(st.floats(-10.0, 10.0), st.floats(-10.0, 10.0),
+       st.floats(allow_nan=False, allow_infinity=False))
 def test_no_finite_input_warns(rate, borrow, tau):
     carry = Carry(rate, borrow, np.array([1.0]), np.array([1.0]))
     with warnings.catch_warnings(action="error"):
