@@ -88,12 +88,9 @@ def year_fraction(at: datetime, expiry: date, settlement: Settlement = "PM") -> 
 def trading_year_fraction(
     at: datetime, expiry: date, settlement: Settlement = "PM", closed_weight: float = 0.0
 ) -> float:
-    """Years of trading from the aware instant `at` to the expiry's instant.
+    """Years of trading from the aware instant `at` to the expiry's instant; see `trading_years`.
 
-    A second of an open session counts 1, one of a night, weekend or holiday `closed_weight`, in
-    0..1; half days count the hours that they have. A year is 252 × 6.5 open hours and, weighted,
-    the rest of 365 days, so that a weight of 1 is `year_fraction`. At least a minute of such a
-    year before the instant, NaN from the instant on.
+    At least a minute's worth before the instant, NaN from the instant on.
 
     >>> at = datetime(2026, 8, 14, 16, 45, tzinfo=UTC)  # a Friday, half of its session left
     >>> round(trading_year_fraction(at, date(2026, 8, 17)) * 252, 6)
@@ -102,15 +99,29 @@ def trading_year_fraction(
     Raises:
         ValueError: if the weight is not within 0 and 1.
     """
+    end = expiry_instant(expiry, settlement)
+    years = trading_years(at, end, closed_weight)
+    return max(years, 60.0 / _weighted_year(closed_weight)) if end > at else float("nan")
+
+
+def trading_years(start: datetime, end: datetime, closed_weight: float = 0.0) -> float:
+    """Years of trading between two aware instants; 0 if `end` is not after `start`.
+
+    A second of an open session counts 1, one of a night, weekend or holiday `closed_weight`, in
+    0..1; half days count the hours that they have. A year is 252 × 6.5 open hours and, weighted,
+    the rest of 365 days, so that a weight of 1 is ACT/365.
+
+    Raises:
+        ValueError: if the weight is not within 0 and 1.
+    """
     if not 0.0 <= closed_weight <= 1.0:
         raise ValueError(f"closed_weight {closed_weight} is not within 0 and 1")
-    end = expiry_instant(expiry, settlement)
-    seconds = (end - at).total_seconds()
-    if not seconds > 0:
-        return float("nan")
-    opened = open_seconds(at, end)
-    year = TRADING_YEAR_SECONDS + closed_weight * (YEAR_SECONDS - TRADING_YEAR_SECONDS)
-    return max((opened + closed_weight * (seconds - opened)) / year, 60.0 / year)
+    seconds, opened = max((end - start).total_seconds(), 0.0), open_seconds(start, end)
+    return (opened + closed_weight * (seconds - opened)) / _weighted_year(closed_weight)
+
+
+def _weighted_year(closed_weight: float) -> float:
+    return TRADING_YEAR_SECONDS + closed_weight * (YEAR_SECONDS - TRADING_YEAR_SECONDS)
 
 
 def open_seconds(start: datetime, end: datetime) -> float:
