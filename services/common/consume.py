@@ -5,11 +5,17 @@ a step needs is unavailable, the partitions are paused and the same batch is tri
 growing pauses, while the loop keeps polling so as not to lose its place in the group. Any other
 error ends the loop: offsets not stored are read again by the next run, so a step must be
 idempotent.
+
+Where messages belong together, the stage says of which the rest is `awaited`, and a batch is read
+on until none is: for `PATIENCE` seconds at most, after which the step gets what there is. Should
+`BEYOND` further messages not complete them all, as when several symbols share a partition, or the
+loop be told to stop, the awaiting ones are held back: the next batch begins with them, and their
+offsets are not stored before.
 """
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -25,12 +31,26 @@ from services.common.produce import Producer, bad_options, options
 from services.common.settings import KafkaSettings
 
 M = TypeVar("M", bound=messages.Message)
-Rejected = tuple[KafkaMessage, BadMessage]
 POLL_SECONDS = 0.5
+PATIENCE = 0.25
+BEYOND = 256
 LONGEST_PAUSE = 10.0
 PASSING = {KafkaError._PARTITION_EOF, KafkaError.UNKNOWN_TOPIC_OR_PART,
            KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._MAX_POLL_EXCEEDED}
 log = structlog.stdlib.get_logger(__name__)
+
+
+def nothing(batch: Sequence[messages.Message]) -> Collection[int]:
+    """Of no message is anything awaited: each is for itself."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Received(Generic[M]):
+    """A message as it came, and as it was read."""
+
+    raw: KafkaMessage
+    content: M | BadMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +65,8 @@ class Stage(Generic[M]):
     batch_size: int = 200
     batch_seconds: float = 0.005
     """How long to wait for more, once a first message is there."""
+    awaited: Callable[[Sequence[M]], Collection[int]] = nothing
+    """Places in a batch of the messages that belong together with some still to come."""
 
 
 def open_consumer(settings: KafkaSettings, stage: str, topic: str) -> Consumer:
@@ -99,12 +121,12 @@ class _Loop(Generic[M]):
                  heartbeat: Heartbeat) -> None:
         self._stage, self._consumer, self._producer = stage, consumer, producer
         self._stop, self._heartbeat = stop, heartbeat
-        self._held: list[KafkaMessage] = []
+        self._held: list[Received[M]] = []
 
     def turn(self) -> None:
         """One batch: from the broker to stored offsets."""
         self._heartbeat.beat()
-        batch = self._read()
+        batch = self._whole(self._read())
         if not batch:
             return
         with metrics.STEP_SECONDS.labels(self._stage.name).time():
@@ -112,19 +134,50 @@ class _Loop(Generic[M]):
                 return
         self._store(batch)
         now = time.time()
-        for message in batch:
+        for one in batch:
             metrics.HOP_SECONDS.labels(self._stage.name).observe(
-                max(0.0, now - message.timestamp()[1] / 1000))
+                max(0.0, now - one.raw.timestamp()[1] / 1000))
 
-    def _read(self) -> list[KafkaMessage]:
-        if self._held:
-            held, self._held = self._held, []
-            return held
-        first = self._consumer.poll(POLL_SECONDS)
-        if first is None:
-            return []
-        rest = self._consumer.consume(self._stage.batch_size - 1, self._stage.batch_seconds)
-        return [message for message in (first, *rest) if self._is_data(message)]
+    def _read(self) -> list[Received[M]]:
+        batch, self._held = self._held, []
+        if not batch:
+            first = self._consumer.poll(POLL_SECONDS)
+            if first is None:
+                return []
+            batch = self._received([first])
+        room = max(0, self._stage.batch_size - len(batch))
+        return batch + self._received(self._consumer.consume(room, self._stage.batch_seconds))
+
+    def _whole(self, batch: list[Received[M]]) -> list[Received[M]]:
+        """The batch, read on until nothing is awaited; what is held back for that is not in it."""
+        until = time.monotonic() + PATIENCE
+        while awaiting := self._awaiting(batch):
+            full = len(batch) >= self._stage.batch_size + BEYOND
+            if self._stop or (full and len(awaiting) < len(batch)):
+                self._held = awaiting
+                return [one for one in batch if one not in awaiting]
+            further = None if full else self._consumer.poll(max(0.0, until - time.monotonic()))
+            if further is None:
+                break
+            batch += self._received([further])
+        return batch
+
+    def _awaiting(self, batch: list[Received[M]]) -> list[Received[M]]:
+        good = [one for one in batch if not isinstance(one.content, BadMessage)]
+        return [good[place] for place in self._stage.awaited(_contents(good))]
+
+    def _received(self, raw: Iterable[KafkaMessage]) -> list[Received[M]]:
+        return [Received(one, self._decoded(one)) for one in raw if self._is_data(one)]
+
+    def _decoded(self, raw: KafkaMessage) -> M | BadMessage:
+        metrics.CONSUMED.labels(self._stage.name, self._stage.topic).inc()
+        try:
+            return messages.decode(raw.value() or b"", self._stage.kind)
+        except BadMessage as error:
+            metrics.DEAD_LETTERS.labels(self._stage.name, self._stage.topic).inc()
+            log.warning("a message goes to the dead-letter topic", error=str(error),
+                        topic=raw.topic(), partition=raw.partition(), offset=raw.offset())
+            return error
 
     def _is_data(self, message: KafkaMessage) -> bool:
         error = message.error()
@@ -136,15 +189,16 @@ class _Loop(Generic[M]):
             log.warning("Kafka says", error=error.str(), topic=self._stage.topic)
         return False
 
-    def _handle(self, batch: list[KafkaMessage]) -> bool:
+    def _handle(self, batch: list[Received[M]]) -> bool:
         """True once the step and all it sent are done; False when told to stop before."""
-        decoded, rejected = self._decode(batch)
+        decoded = _contents(batch)
         attempt = 0
         while True:
             try:
                 # Every attempt sends all of it: what an earlier one queued may have been refused.
-                for message, why in rejected:
-                    self._producer.dead_letter(message, why, self._stage.name)
+                for one in batch:
+                    if isinstance(one.content, BadMessage):
+                        self._producer.dead_letter(one.raw, one.content, self._stage.name)
                 if decoded:
                     self._stage.step(decoded)
                 self._producer.flush()
@@ -154,23 +208,6 @@ class _Loop(Generic[M]):
                 self._pause(attempt, error)
                 if self._stop:
                     return False
-
-    def _decode(self, batch: list[KafkaMessage]) -> tuple[list[M], list[Rejected]]:
-        decoded: list[M] = []
-        rejected: list[Rejected] = []
-        for message in batch:
-            metrics.CONSUMED.labels(self._stage.name, self._stage.topic).inc()
-            try:
-                decoded.append(messages.decode(message.value() or b"", self._stage.kind))
-            except BadMessage as error:
-                rejected.append((message, error))
-                self._tell(message, error)
-        return decoded, rejected
-
-    def _tell(self, message: KafkaMessage, error: BadMessage) -> None:
-        metrics.DEAD_LETTERS.labels(self._stage.name, self._stage.topic).inc()
-        log.warning("a message goes to the dead-letter topic", error=str(error),
-                    topic=message.topic(), partition=message.partition(), offset=message.offset())
 
     def _pause(self, attempt: int, error: Unavailable) -> None:
         """Wait with the partitions paused, polling all the while to stay in the group."""
@@ -185,13 +222,17 @@ class _Loop(Generic[M]):
             # A partition assigned meanwhile is not paused yet: keep its first message for later.
             message = self._consumer.poll(0.1)
             if message is not None and self._is_data(message):
-                self._held.append(message)
+                self._held += self._received([message])
                 self._consumer.pause([_place(message)])
         self._consumer.resume(self._consumer.assignment())
 
-    def _store(self, batch: list[KafkaMessage]) -> None:
-        last = {(message.topic(), message.partition()): message for message in batch}
-        offsets = [_place(message, 1) for message in last.values()]
+    def _store(self, batch: list[Received[M]]) -> None:
+        """Store how far each partition was handled: to its end, or to what is held back of it."""
+        ends = {_partition(one.raw): _place(one.raw, 1) for one in batch}
+        for one in reversed(self._held):
+            if _partition(one.raw) in ends:
+                ends[_partition(one.raw)] = _place(one.raw)
+        offsets = list(ends.values())
         try:
             self._consumer.store_offsets(offsets=offsets)
         except KafkaException as error:
@@ -199,6 +240,13 @@ class _Loop(Generic[M]):
             log.warning("offsets not stored", error=str(error), topic=self._stage.topic)
 
 
+def _contents(batch: Iterable[Received[M]]) -> list[M]:
+    return [one.content for one in batch if not isinstance(one.content, BadMessage)]
+
+
+def _partition(message: KafkaMessage) -> tuple[str, int]:
+    return str(message.topic()), message.partition() or 0
+
+
 def _place(message: KafkaMessage, further: int = 0) -> TopicPartition:
-    return TopicPartition(str(message.topic()), message.partition() or 0,
-                          (message.offset() or 0) + further)
+    return TopicPartition(*_partition(message), (message.offset() or 0) + further)

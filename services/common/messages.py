@@ -15,6 +15,8 @@ UtcTime = Annotated[datetime, Meta(tz=True)]
 Source = Literal["live", "delayed", "simulated", "recorded"]
 Right = Literal["C", "P"]
 Role = Literal["champion", "shadow", "baseline"]
+ForwardSource = Literal["parity", "blend", "term structure"]
+Violation = Literal["butterfly", "calendar", "lee"]
 # PostgreSQL's text holds anything but NUL.
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[^\\x00]+$")]
 Column = list[float | None]
@@ -117,6 +119,25 @@ class FeatureRow(Message, frozen=True, kw_only=True):
     """The accepted out-of-the-money quotes as implied volatilities."""
     reason: str | None = None
     """Why there is no smile, where there is none."""
+    forward_source: ForwardSource | None = None
+    """The expiry's own put-call parity, the other expiries' term structure, or a blend."""
+    rate: float | None = None
+    """Interest rate per year that `discount` stands for."""
+    bumps: list[float] | None = None
+    """Coefficients of the smooth factor on the SVI curve, see `ml.types.SmileCurve`."""
+    calendar_ok: bool | None = None
+    lee_ok: bool | None = None
+    repaired: list[Violation] | None = None
+    """Arbitrage that the fit had before it was repaired."""
+    moved: float | None = None
+    """By how much the repair moved the grid, root mean square, in volatility."""
+    confidence: float | None = None
+    """Trust in the fit, 0 to 1."""
+    skew: float | None = None
+    """Slope dσ/dk at the money."""
+    risk_reversal_25: float | None = None
+    butterfly_25: float | None = None
+    variance_swap_vol: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -39,6 +39,19 @@ SMILES = Counter("smile_features_smiles_total", "Smiles made, or not, by reason.
 FIT_ERROR = Histogram("smile_features_fit_error_bp",
                       "Fitted minus mid implied volatility, root mean square, basis points.",
                       buckets=(1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0))
+FORWARD_ERROR_BP = Histogram("smile_features_forward_error_bp",
+                             "Standard error of the forward, basis points of the forward.",
+                             buckets=(0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0))
+CONFIDENCE = Histogram("smile_features_confidence_ratio", "Trust in the fit, 0 to 1.",
+                       buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0))
+VIOLATIONS = Counter("smile_features_arbitrage_violations_total",
+                     "Smiles with arbitrage before their repair, by its kind.", ["kind"])
+REPAIR_BP = Histogram("smile_features_repair_bp",
+                      "By how much a repair moved the grid, root mean square, basis points.",
+                      buckets=(0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0))
+INCOMPLETE_INSTANTS = Counter(
+    "smile_features_incomplete_instants_total",
+    "Instants whose surface was built without all of their expiries.")
 
 # --- predictor
 FORECASTS = Counter("smile_predictor_forecasts_total", "Forecasts made.", ["role"])

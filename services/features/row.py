@@ -1,14 +1,14 @@
 """From a smile to the row of `option_features` that is also the message on `option-features`."""
 
 import math
+from typing import Any
 
-from ml.types import Bools, Floats, SmileSnapshot
+from ml.types import Bools, DeskMeasures, Floats, RawSvi, SmileSnapshot
 from services.common.messages import Column, FeatureRow, Source
 
 
 def feature_row(smile: SmileSnapshot, features: Floats, source: Source) -> FeatureRow:
     """The row of one smile; what is NaN in it is null in the row, and past expiry τ is zero."""
-    svi = smile.svi
     return FeatureRow(
         symbol=smile.symbol,
         expiry=smile.expiry,
@@ -21,11 +21,6 @@ def feature_row(smile: SmileSnapshot, features: Floats, source: Source) -> Featu
         discount=number(smile.discount),
         borrow=number(smile.borrow),
         atm_vol=number(smile.atm_vol),
-        svi_a=None if svi is None else number(svi.a),
-        svi_b=None if svi is None else number(svi.b),
-        svi_rho=None if svi is None else number(svi.rho),
-        svi_m=None if svi is None else number(svi.m),
-        svi_sigma=None if svi is None else number(svi.sigma),
         fit_error=number(smile.fit_error),
         butterfly_ok=bool(smile.butterfly_ok),
         quotes_total=smile.quotes_total,
@@ -39,7 +34,36 @@ def feature_row(smile: SmileSnapshot, features: Floats, source: Source) -> Featu
         quote_mid_iv=column(smile.quotes.mid_iv),
         quote_ask_iv=column(smile.quotes.ask_iv),
         reason=smile.reason,
+        forward_source=smile.forward_source,
+        rate=_rate(smile),
+        calendar_ok=bool(smile.calendar_ok),
+        lee_ok=bool(smile.lee_ok),
+        repaired=list(smile.repaired),
+        moved=number(smile.moved),
+        confidence=number(smile.confidence),
+        **_curve(smile),
+        **_desk(smile),
     )
+
+
+def _curve(smile: SmileSnapshot) -> dict[str, Any]:
+    svi, curve = smile.svi, smile.curve
+    values = {f"svi_{name}": None if svi is None else number(getattr(svi, name))
+              for name in RawSvi.__slots__}
+    return {**values, "bumps": None if curve is None else curve.bumps.tolist()}
+
+
+def _desk(smile: SmileSnapshot) -> dict[str, float | None]:
+    desk = smile.desk
+    return {name: None if desk is None else number(getattr(desk, name))
+            for name in DeskMeasures.__slots__}
+
+
+def _rate(smile: SmileSnapshot) -> float | None:
+    """The interest rate r in discount = exp(−r τ)."""
+    if not (smile.discount > 0.0 and smile.tau > 0.0):
+        return None
+    return number(-math.log(smile.discount) / smile.tau)
 
 
 def number(value: float) -> float | None:
