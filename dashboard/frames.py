@@ -1,5 +1,6 @@
 """From typed rows to the long tables that the charts draw; no Streamlit, no SQL."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -105,11 +106,46 @@ def surface_points(smiles: list[Smile]) -> pd.DataFrame:
 def term_points(smiles: list[Smile]) -> pd.DataFrame:
     """ATM volatility and total variance by expiry, with the numbers for a table beside it."""
     return pd.DataFrame([{
-        "expiry": label(smile), "tau_days": smile.tau * 365, "atm_vol": smile.atm_vol,
-        "total_variance": smile.atm_vol ** 2 * smile.tau, "forward": smile.forward,
-        "skew": smile.grid_vol[6] - smile.grid_vol[14], "fit_error_bp": smile.fit_error * 1e4,
+        "expiry": label(smile), "tau_days": smile.tau * 365, "forward": smile.forward,
+        "forward_by": smile.forward_source or "",
+        "atm_vol": smile.atm_vol, "total_variance": smile.atm_vol ** 2 * smile.tau,
+        "variance_swap_vol": smile.variance_swap_vol, "skew": smile.skew,
+        "risk_reversal_25": smile.risk_reversal_25, "butterfly_25": smile.butterfly_25,
+        "confidence": smile.confidence, "fit_error_bp": smile.fit_error * 1e4,
+        "repaired": repair_text(smile),
         "quotes": f"{smile.quotes_used} of {smile.quotes_total}", "reason": smile.reason or "",
     } for smile in smiles])
+
+
+def desk(smile: Smile) -> pd.DataFrame:
+    """What a desk reads off a smile, in words and figures: `Measure`, `Value`."""
+    return pd.DataFrame([
+        ("25Δ risk reversal", number(smile.risk_reversal_25, "+.2%")),
+        ("25Δ butterfly", number(smile.butterfly_25, "+.2%")),
+        ("Skew dσ/dk", number(smile.skew, "+.3f")),
+        ("Variance swap", number(smile.variance_swap_vol, ".2%")),
+        ("Forward by", f"{smile.forward_source or '–'} ± {number(smile.forward_error, '.3f')}"),
+    ], columns=["Measure", "Value"])
+
+
+def repair_text(smile: Smile) -> str:
+    """Which arbitrage was repaired and by how much, such as `butterfly, 1.2 bp`; or nothing."""
+    if not smile.repaired:
+        return ""
+    return f"{', '.join(smile.repaired)}, {number(smile.moved * 1e4, '.1f', ' bp')}"
+
+
+def arbitrage_left(smile: Smile) -> list[str]:
+    """Names of the arbitrage that a smile still has; of what is not known nothing is said."""
+    if smile.reason:
+        return []
+    checks = {"butterfly": smile.butterfly_ok, "calendar": smile.calendar_ok, "lee": smile.lee_ok}
+    return [name for name, ok in checks.items() if ok is not None and not ok]
+
+
+def number(value: float, form: str, unit: str = "") -> str:
+    """A formatted number, or a dash where it is missing."""
+    return f"{value:{form}}{unit}" if math.isfinite(value) else "–"
 
 
 def latency_points(latencies: pd.DataFrame) -> pd.DataFrame:

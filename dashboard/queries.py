@@ -55,6 +55,22 @@ class Smile:
     quote_mid_iv: Floats
     quote_ask_iv: Floats
     reason: str | None
+    forward_error: float
+    forward_source: str | None
+    butterfly_ok: bool
+    calendar_ok: bool | None
+    lee_ok: bool | None
+    repaired: list[str] | None
+    """Arbitrage that the fit had before it was repaired."""
+    moved: float
+    """By how much the repair moved the grid, in volatility."""
+    confidence: float
+    """Trust in the fit, 0 to 1; this and what follows is NaN in rows from before there was it."""
+    skew: float
+    """Slope of volatility by log-moneyness, at the money."""
+    risk_reversal_25: float
+    butterfly_25: float
+    variance_swap_vol: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +133,8 @@ def smile(reader: Reader, symbol: str, expiry: date) -> Smile | None:
     Where no instant of them has a smile it is the newest row, with its reason; None where there
     is no row either.
     """
-    frame = reader.frame("""
-        SELECT expiry, ts, source, tau, underlying, forward, atm_vol, fit_error, quotes_total,
-               quotes_used, rejects, grid_vol, grid_observed, quote_strike, quote_bid_iv,
-               quote_mid_iv, quote_ask_iv, reason
-        FROM option_features WHERE symbol = %(symbol)s AND expiry = %(expiry)s
+    frame = reader.frame(f"""
+        SELECT {_SMILE} FROM option_features WHERE symbol = %(symbol)s AND expiry = %(expiry)s
           AND ts > (SELECT max(ts) FROM option_features WHERE symbol = %(symbol)s)
                    - INTERVAL '5 minutes'
         ORDER BY reason IS NULL DESC, ts DESC LIMIT 1""", symbol=symbol, expiry=expiry)
@@ -130,10 +143,8 @@ def smile(reader: Reader, symbol: str, expiry: date) -> Smile | None:
 
 def term_structure(reader: Reader, symbol: str) -> list[Smile]:
     """The newest smile of every expiry seen in the last minute of data, nearest first."""
-    return _smiles(reader.frame("""
-        SELECT DISTINCT ON (expiry) expiry, ts, source, tau, underlying, forward, atm_vol,
-               fit_error, quotes_total, quotes_used, rejects, grid_vol, grid_observed,
-               quote_strike, quote_bid_iv, quote_mid_iv, quote_ask_iv, reason
+    return _smiles(reader.frame(f"""
+        SELECT DISTINCT ON (expiry) {_SMILE}
         FROM option_features
         WHERE symbol = %(symbol)s
           AND ts > (SELECT max(ts) FROM option_features WHERE symbol = %(symbol)s)
@@ -298,6 +309,9 @@ _RECENT = """symbol = %(symbol)s
                      ORDER BY target_at DESC LIMIT 1) - make_interval(mins => %(minutes)s)
     AND made_at > (SELECT made_at FROM predicted_smile WHERE symbol = %(symbol)s
                    ORDER BY target_at DESC LIMIT 1) - make_interval(mins => %(minutes)s)"""
+
+
+_SMILE = ", ".join(Smile.__slots__)
 
 
 def _smiles(frame: pd.DataFrame) -> list[Smile]:

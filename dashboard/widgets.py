@@ -1,6 +1,7 @@
 """What the pages share: refreshing, messages for what is missing, controls and badges."""
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -11,11 +12,12 @@ import streamlit as st
 from dashboard import frames, load
 from dashboard.charts import Spec
 from dashboard.freshness import Age
-from dashboard.queries import Feed, Forecast
+from dashboard.queries import Feed, Forecast, Smile
 from services.common.errors import SettingsError, Unavailable
 
 STATE_COLOURS = {"fresh": "green", "late": "orange", "stale": "red", "replay": "gray"}
 SOURCE_COLOURS = {"live": "green", "delayed": "orange", "simulated": "blue", "recorded": "violet"}
+CONFIDENCE_COLOURS = ((0.7, "green"), (0.4, "orange"), (0.0, "red"))
 NO_QUOTES = ("**No quotes yet.** The ingest service publishes them and the writer stores them; "
              "this page fills by itself as soon as they come.")
 NO_SMILES = ("**Quotes are coming in, but there is no smile yet.** The features service makes one "
@@ -99,6 +101,19 @@ def model_badge(forecast: Forecast) -> str:
     stands_in = forecast.role == "baseline"
     text = f"{forecast.model_name} {forecast.model_version} · {forecast.role}"
     return badge(text, "orange" if stands_in else "primary", "model_training")
+
+
+def fit_badges(smile: Smile) -> list[str]:
+    """How far a fit is to be trusted, what was repaired in it, and what is still wrong."""
+    badges = []
+    if smile.reason is None and math.isfinite(smile.confidence):
+        colour = next(name for least, name in CONFIDENCE_COLOURS if smile.confidence >= least)
+        badges.append(badge(f"confidence {smile.confidence:.2f}", colour, "verified"))
+    if repaired := frames.repair_text(smile):
+        badges.append(badge(f"repaired: {repaired}", "orange", "build"))
+    if left := frames.arbitrage_left(smile):
+        badges.append(badge(f"arbitrage: {', '.join(left)}", "red", "warning"))
+    return badges
 
 
 @contextmanager

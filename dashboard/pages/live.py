@@ -1,7 +1,5 @@
 """The live smile of one expiry, its forecast with band, and how the two have met so far."""
 
-import math
-
 import streamlit as st
 
 from dashboard import charts, frames, load, widgets
@@ -43,9 +41,11 @@ def draw() -> None:
     _status(feed, smile, forecast, horizon)
     _metrics(smile, forecast)
     _curves(smile, shown, axis)
-    left, right = st.columns([3, 1])
+    left, middle, right = st.columns([2.6, 1.1, 1.1])
     with left:
         _history(feed, smile, horizon)
+    with middle:
+        _desk(smile)
     with right:
         _rejects(smile)
 
@@ -61,11 +61,12 @@ def _curves(smile: Smile, shown: frames.Shown, axis: charts.Axis) -> None:
 
 
 def _status(feed: Feed, smile: Smile, forecast: Forecast | None, horizon: int | None) -> None:
-    badges = widgets.feed_badges(feed, widgets.age_of(feed))
+    badges = widgets.feed_badges(feed, widgets.age_of(feed)) + widgets.fit_badges(smile)
     if forecast is not None:
         badges.append(widgets.model_badge(forecast))
         if forecast.repaired:
-            badges.append(widgets.badge("moved to be free of arbitrage", "orange", "build"))
+            badges.append(widgets.badge("forecast moved to be free of arbitrage", "orange",
+                                        "build"))
     st.markdown(" ".join(badges))
     if smile.reason:
         st.warning(f"No smile at {frames.clock(smile.ts)}: {smile.reason}.",
@@ -83,11 +84,11 @@ def _status(feed: Feed, smile: Smile, forecast: Forecast | None, horizon: int | 
 def _metrics(smile: Smile, forecast: Forecast | None) -> None:
     label, atm = _forecast_atm(smile, forecast)
     values = {
-        "Underlying": number(smile.underlying, ",.2f"),
-        "Forward": number(smile.forward, ",.2f"),
-        "ATM volatility": number(smile.atm_vol, ".2%"),
+        "Underlying": frames.number(smile.underlying, ",.2f"),
+        "Forward": frames.number(smile.forward, ",.2f"),
+        "ATM volatility": frames.number(smile.atm_vol, ".2%"),
         label: atm,
-        "Fit error": number(smile.fit_error * 1e4, ".1f", " bp"),
+        "Fit error": frames.number(smile.fit_error * 1e4, ".1f", " bp"),
         "Quotes used": f"{smile.quotes_used} of {smile.quotes_total}",
     }
     for box, (name, value) in zip(st.columns(len(values)), values.items(), strict=True):
@@ -99,7 +100,7 @@ def _forecast_atm(smile: Smile, forecast: Forecast | None) -> tuple[str, str]:
     if forecast is None:
         return "ATM forecast", "–"
     atm = float(forecast.smile[ATM_INDEX])
-    change = number((atm - smile.atm_vol) * 1e4, "+.1f", " bp")
+    change = frames.number((atm - smile.atm_vol) * 1e4, "+.1f", " bp")
     return f"ATM at {frames.clock(forecast.target_at)}", f"{atm:.2%} :small[:gray[{change}]]"
 
 
@@ -111,6 +112,11 @@ def _history(feed: Feed, smile: Smile, horizon: int | None) -> None:
         widgets.chart(charts.atm_history(), frames.atm_points(seen, ahead), "atm")
 
 
+def _desk(smile: Smile) -> None:
+    with widgets.panel("What a desk reads"):
+        st.table(frames.desk(smile), hide_index=True, hide_header=True, border="horizontal")
+
+
 def _rejects(smile: Smile) -> None:
     with widgets.panel("Quotes left out", "at this instant"):
         table = frames.rejects(smile)
@@ -118,11 +124,6 @@ def _rejects(smile: Smile) -> None:
             st.caption("None: every quote was accepted.")
         else:
             st.table(table, hide_index=True, border="horizontal")
-
-
-def number(value: float, form: str, unit: str = "") -> str:
-    """A formatted number, or a dash where it is missing."""
-    return f"{value:{form}}{unit}" if math.isfinite(value) else "–"
 
 
 widgets.refreshing(draw, 2)

@@ -1,4 +1,4 @@
-"""All expiries of a symbol at one instant: level, total variance and shape."""
+"""All expiries of a symbol at one instant: level, total variance, shape and how sure they are."""
 
 import pandas as pd
 import streamlit as st
@@ -29,10 +29,10 @@ def draw() -> None:
         widgets.chart(charts.term_structure("atm_vol"), table, "atm-term")
     with right, widgets.panel("Total variance", "must not fall with time"):
         widgets.chart(charts.term_structure("total_variance"), table, "variance-term")
+    _table(table)
     with widgets.panel("Every expiry's fitted smile", "by standardised moneyness"):
         widgets.chart(charts.smiles(), frames.surface_points(smiles), "smiles")
     _each(smiles)
-    _table(table)
 
 
 def _each(smiles: list[Smile]) -> None:
@@ -47,14 +47,20 @@ def _each(smiles: list[Smile]) -> None:
 
 def _table(table: pd.DataFrame) -> None:
     number = st.column_config.NumberColumn
-    st.dataframe(table, hide_index=True, key="terms", column_config={
+    st.dataframe(table.drop(columns="total_variance"), hide_index=True, key="terms",
+                 column_config={
         "expiry": "Expiry", "tau_days": number("Days", format="%.2f"),
-        "atm_vol": number("ATM volatility", format="percent"),
-        "total_variance": number("Total variance", format="%.5f"),
-        "forward": number("Forward", format="%.2f"),
-        "skew": number("Skew z −1 to +1", format="percent"),
+        "forward": number("Forward", format="%.2f"), "forward_by": st.column_config.TextColumn(
+            "Forward by", help="Its own put-call parity, the other expiries' or both"),
+        "atm_vol": number("ATM", format="percent"),
+        "variance_swap_vol": number("Var swap", format="percent"),
+        "skew": number("Skew", format="%.3f", help="Slope dσ/dk at the money"),
+        "risk_reversal_25": number("25Δ RR", format="percent", help="Call less put volatility"),
+        "butterfly_25": number("25Δ BF", format="percent", help="Mean of both less at the money"),
+        "confidence": st.column_config.ProgressColumn(
+            "Confidence", format="%.2f", min_value=0.0, max_value=1.0, help="Trust in the fit"),
         "fit_error_bp": number("Fit error (bp)", format="%.1f"),
-        "quotes": "Quotes used", "reason": "No smile because"})
+        "repaired": "Arbitrage repaired", "quotes": "Quotes used", "reason": "No smile because"})
 
 
 widgets.refreshing(draw, 2)

@@ -57,7 +57,12 @@ def feature_row(at: datetime, expiry: date, source: str) -> FeatureRow:
         rejects={"too_wide": 6, "zero_bid": 4, "crossed": 1, "stale": 1},
         grid_vol=grid.tolist(), grid_observed=[True] * 17, features=[0.0] * 4,
         quote_strike=strikes.tolist(), quote_bid_iv=(mid - half).tolist(),
-        quote_mid_iv=mid.tolist(), quote_ask_iv=(mid + half).tolist())
+        quote_mid_iv=mid.tolist(), quote_ask_iv=(mid + half).tolist(),
+        forward_source="parity" if tau < 0.1 else "blend", rate=0.03, bumps=[0.0] * 6,
+        calendar_ok=True, lee_ok=True, repaired=["butterfly"] if tau < 0.01 else [],
+        moved=0.00012 if tau < 0.01 else 0.0, confidence=0.96 - 0.8 * tau,
+        skew=-0.13 * grid[10] / width, risk_reversal_25=-0.19 * grid[10],
+        butterfly_25=0.025 * grid[10], variance_swap_vol=1.06 * grid[10])
 
 
 def forecasts(row: FeatureRow, role: str) -> list[Forecast]:

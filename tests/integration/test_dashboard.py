@@ -78,6 +78,8 @@ def test_the_newest_smile_comes_back_as_it_was_written(reader: Reader):
     assert smile.grid_vol == pytest.approx(np.array(written.grid_vol))
     assert smile.quote_mid_iv == pytest.approx(np.array(written.quote_mid_iv))
     assert smile.rejects == written.rejects
+    assert (smile.forward_source, smile.repaired) == ("parity", ["butterfly"])
+    assert (smile.confidence, smile.skew) == (written.confidence, pytest.approx(written.skew))
     assert queries.smile(reader, "NONE", EXPIRY) is None
 
 
@@ -222,6 +224,37 @@ def test_the_live_page_tells_the_newest_numbers(open_page: Callable[..., AppTest
     assert "ATM at 10:31:00" in shown
     badges = " ".join(part.value for part in app.markdown)
     assert "simulated" in badges and "smile 3 · champion" in badges and "stale" in badges
+    assert f"confidence {written.confidence:.2f}" in badges
+    assert "repaired: butterfly, 1.2 bp" in badges and "arbitrage:" not in badges
+    assert f"{written.risk_reversal_25:+.2%}" in app.table[0].value["Value"].tolist()
+
+
+def test_arbitrage_that_is_left_in_a_smile_is_seen(
+        open_page: Callable[..., AppTest], make_database: Callable[[], str]):
+    url = make_database()
+    apply(url)
+    rows.write(url, [NOW])
+    with closing(psycopg2.connect(url)) as database, database, database.cursor() as cursor:
+        cursor.execute("UPDATE option_features SET calendar_ok = false, confidence = 0.2, "
+                       "repaired = NULL")
+    badges = " ".join(part.value for part in open_page(url).markdown)
+    assert "arbitrage: calendar" in badges and "red-badge[:material/verified: confidence 0.20]" \
+        in badges
+
+
+def test_smiles_of_before_the_desk_s_measures_are_still_shown(
+        open_page: Callable[..., AppTest], make_database: Callable[[], str]):
+    url = make_database()
+    apply(url)
+    rows.write(url, [NOW])
+    with closing(psycopg2.connect(url)) as database, database, database.cursor() as cursor:
+        cursor.execute("UPDATE option_features SET calendar_ok = NULL, lee_ok = NULL, "
+                       "confidence = NULL, repaired = NULL, moved = NULL, skew = NULL, "
+                       "forward_source = NULL, variance_swap_vol = NULL")
+    for page in ("pages/live.py", "pages/term_structure.py"):
+        app = open_page(url, page)
+        assert not app.exception and not app.error
+        assert "confidence" not in " ".join(part.value for part in app.markdown)
 
 
 def test_expiry_and_horizon_can_be_chosen(open_page: Callable[..., AppTest], url: str):

@@ -24,7 +24,10 @@ def a_smile(**changes: object) -> Smile:
         "quote_bid_iv": np.array([0.17, 0.158, 0.153]),
         "quote_mid_iv": np.array([0.172, 0.16, 0.155]),
         "quote_ask_iv": np.array([0.174, 0.162, 0.157]),
-        "reason": None}
+        "reason": None, "forward_error": 0.012, "forward_source": "parity", "butterfly_ok": True,
+        "calendar_ok": True, "lee_ok": True, "repaired": [], "moved": 0.0, "confidence": 0.91,
+        "skew": -0.42, "risk_reversal_25": -0.0312, "butterfly_25": 0.0045,
+        "variance_swap_vol": 0.171}
     return Smile(**{**fields, **changes})
 
 
@@ -140,3 +143,32 @@ def test_every_reason_code_of_the_filter_has_words():
                                                (5400, "90 min"), (7200, "2 h")])
 def test_horizons_read_as_people_say_them(seconds: int, text: str):
     assert frames.horizon_text(seconds) == text
+
+
+def test_a_desk_reads_shape_and_forward_in_words_and_figures():
+    table = frames.desk(a_smile()).set_index("Measure")["Value"]
+    assert dict(table) == {
+        "25Δ risk reversal": "-3.12%", "25Δ butterfly": "+0.45%", "Skew dσ/dk": "-0.420",
+        "Variance swap": "17.10%", "Forward by": "parity ± 0.012"}
+
+
+def test_what_a_row_of_before_does_not_know_is_a_dash():
+    nothing = {name: np.nan for name in ("forward_error", "skew", "risk_reversal_25",
+                                         "butterfly_25", "variance_swap_vol", "confidence")}
+    old = a_smile(**nothing, forward_source=None, calendar_ok=None, lee_ok=None, repaired=None)
+    assert list(frames.desk(old)["Value"]) == ["–"] * 4 + ["– ± –"]
+    assert frames.repair_text(old) == "" and frames.arbitrage_left(old) == []
+    assert frames.term_points([old])["forward_by"].tolist() == [""]
+
+
+def test_a_repair_says_what_was_wrong_and_how_far_it_moved_the_smile():
+    repaired = a_smile(repaired=["butterfly", "calendar"], moved=0.00012)
+    assert frames.repair_text(repaired) == "butterfly, calendar, 1.2 bp"
+    assert frames.term_points([repaired])["repaired"].tolist() == ["butterfly, calendar, 1.2 bp"]
+    assert frames.repair_text(a_smile()) == ""
+
+
+def test_arbitrage_that_is_left_is_named_but_not_of_what_is_no_smile():
+    assert frames.arbitrage_left(a_smile()) == []
+    assert frames.arbitrage_left(a_smile(butterfly_ok=False, lee_ok=False)) == ["butterfly", "lee"]
+    assert frames.arbitrage_left(a_smile(butterfly_ok=False, reason="too few quotes")) == []
