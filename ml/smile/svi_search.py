@@ -19,22 +19,20 @@ MIN_FREE_QUOTES = 8
 """With fewer quotes than this, m and σ are held and only a, b and ρ are fitted."""
 MIN_QUOTES = 3
 _HELD_SIGMA = 1.0  # width of a held curve in standard deviations: close to a parabola in z
+_SHARP = 0.3
 _LEAST_SIGMA, _MAX_SIGMA = 1e-3, 12.0
 _MARGIN = 0.25  # the vertex may lie outside the quoted strikes by this share of their range
 _FARTHEST = 1e3  # standard deviations beyond which a strike is no quote but a mistake
 _WARM_ENOUGH = 0.25  # mean squared residual, in the weights' errors, that keeps a warm start
 _GRID_M, _GRID_SIGMA = 31, 12
-_STARTS = 8
-_ROUNDS = 40
-_ENOUGH = 1e-5  # relative gain below which the descent ends
+_STARTS, _ROUNDS = 8, 60
+_ENOUGH = 1e-6  # relative gain below which the descent ends
 _EXACT = 1e-16  # mean squared error below which nothing is left to gain
 _RIDGE, _TINY, _SINGULAR = 1e-14, 1e-30, 1e-12  # keep the equations solvable
 _STILL = 1e-7  # steps below which the descent ends
 _WIDE = 6.0  # widest start
-_ANGLES, _SECTIONS = 12, 30  # of the search along the cone of curves that touch the floor
-_GOLDEN = (math.sqrt(5) - 1) / 2
+_FIRST_TURN, _TURNS = 1e-4, 60  # of the search along the cone of curves that touch the floor
 _INSIDE = 1 - 1e-12  # of Lee's bound, so that rounding doesn't break it
-_FREE, _CONE, _HELD = 0, 1, 2  # what the floor does to a
 _NOTHING = (0.0, 1.0, math.nan, 0.0, 0.0, math.inf)  # m, σ, a, p, q and cost before any is found
 
 
@@ -65,53 +63,54 @@ def box_minimum(
 
 
 @compiled
-def _cone_gain(
+def _ray(
     angle: float, mixed: float, r: float, f: float, dr: float, df: float, d: float
-) -> tuple[float, float]:
-    """How much the best curve of a ray of the cone takes off the cost, and its length."""
+) -> tuple[float, float, float]:
+    """What the best curve of a ray takes off the cost, its length, and which way is more."""
     c, s = math.cos(angle), math.sin(angle)
-    along = c * c * dr + s * s * df - 2 * c * s * d
-    square = c**4 + s**4 + c * s * (6 * c * s * mixed - 4 * (c * c * r + s * s * f))
-    if along <= 0.0 or square <= 0.0:
-        return 0.0, 0.0
-    return along * along / square, along / square
+    cc, ss, cs = c * c, s * s, c * s
+    along = cc * dr + ss * df - 2 * cs * d
+    turned = 2 * cs * (df - dr) - 2 * (cc - ss) * d
+    wings = cc * r + ss * f
+    square = cc * cc + ss * ss + cs * (6 * cs * mixed - 4 * wings)
+    bent = (cc - ss) * (4 * cs * (3 * mixed - 1) - 4 * wings) - 8 * cs * cs * (f - r)
+    if not (along > 0.0 and square > 0.0):
+        return 0.0, 0.0, turned
+    return along * along / square, along / square, 2 * turned * square - along * bent
 
 
 @compiled
 def cone_minimum(
-    rr: float, ff: float, r: float, f: float, dr: float, df: float, d: float
+    p: float, q: float, rr: float, ff: float, r: float, f: float, dr: float, df: float, d: float
 ) -> tuple[float, float, float]:
     """The best p and q of the curves that touch the floor, and what they take off the cost.
 
-    There a = floor − 2 √(p q), so that v − floor = (√(p right) − √(q left))²: a cone in (p, q)
-    whose rays have a best length in closed form, and one angle to search. The sums are those of
-    right², left², right, left, and of d = v − floor with right, left and 1.
+    There a = floor − 2 √(p q), so that v − floor = (√(p right) − √(q left))²: the boundary of a
+    convex cone, whose rays have a best length in closed form. Uphill along the rays from the one
+    of p and q, the best without a floor, is the best of all. The sums are those of right², left²,
+    right, left, and of d = v − floor with right, left and 1.
     """
-    one, other = math.sqrt(rr), math.sqrt(ff)
-    cross = math.sqrt(one * other)
-    sums = (1 / (one * other), r / (one * cross), f / (other * cross),
-            dr / one, df / other, d / cross)
-    step, best, low = math.pi / 2 / _ANGLES, -1.0, 0.0
-    for i in range(_ANGLES + 1):
-        gain = _cone_gain(i * step, *sums)[0]
-        if gain > best:
-            best, low = gain, (i - 1) * step
-    low, high = max(low, 0.0), min(low + 2 * step, math.pi / 2)
-    for _ in range(_SECTIONS):
-        reach = _GOLDEN * (high - low)
-        if _cone_gain(high - reach, *sums)[0] > _cone_gain(low + reach, *sums)[0]:
-            high = low + reach
+    one, other, cross = math.sqrt(rr), math.sqrt(ff), (rr * ff) ** 0.25
+    sums = (1 / cross**2, r / (one * cross), f / (other * cross), dr / one, df / other, d / cross)
+    here, reach = math.atan2(math.sqrt(q * other), math.sqrt(p * one)), _FIRST_TURN
+    gain, _, uphill = _ray(here, *sums)
+    way = math.copysign(1.0, uphill)
+    for _ in range(_TURNS):
+        there = min(max(here + way * reach, 0.0), math.pi / 2)
+        found, _, uphill = _ray(there, *sums)
+        if found >= gain and uphill * way > 0.0:
+            here, gain, reach = there, found, reach * 2
         else:
-            low = high - reach
-    gain, length = _cone_gain(low, *sums)
-    return length * math.cos(low) ** 2 / one, length * math.sin(low) ** 2 / other, gain
+            reach /= 4
+    gain, length, _ = _ray(here, *sums)
+    return length * math.cos(here) ** 2 / one, length * math.sin(here) ** 2 / other, gain
 
 
 @compiled
 def solve(
     x: Floats, v: Floats, share: Floats, m: float, sigma: float, bound: float, wings: Floats
-) -> tuple[float, float, float, float, int]:
-    """The best a, p, q for (m, σ), the mean squared error and the floor's state; fills `wings`."""
+) -> tuple[float, float, float, float, bool]:
+    """The best a, p, q for (m, σ), mean squared error, whether at the floor; fills `wings`."""
     r = f = mean = 0.0
     for i in range(len(x)):
         y = (x[i] - m) / sigma
@@ -137,22 +136,20 @@ def solve(
     a = mean - p * r - q * f
     cost = vv + p * (rr * p - 2 * rv) + q * (ff * q - 2 * fv) + 2 * rf * p * q
     if not a + 2 * math.sqrt(p * q) < VARIANCE_FLOOR:
-        return a, p, q, max(cost, 0.0), _FREE
+        return a, p, q, max(cost, 0.0), False
     # The curve would reach below the floor, so that the best one touches it.
     d = mean - VARIANCE_FLOOR
     rr, ff, rv, fv, vv = rr + r * r, ff + f * f, rv + r * d, fv + f * d, vv + d * d
-    p, q, gain = cone_minimum(rr, ff, r, f, rv, fv, d)
-    if p <= upper and q <= upper:
-        return VARIANCE_FLOOR - 2 * math.sqrt(p * q), p, q, max(vv - gain, 0.0), _CONE
-    p, q = box_minimum(rr, 1.0, ff, rv, fv, upper)
-    cost = vv + p * (rr * p - 2 * rv) + q * (ff * q - 2 * fv) + 2 * p * q
-    return VARIANCE_FLOOR, p, q, max(cost, 0.0), _HELD
+    p, q, gain = cone_minimum(p, q, rr, ff, r, f, rv, fv, d)
+    shorter = upper / max(p, q, upper)
+    p, q, gain = p * shorter, q * shorter, gain * shorter * (2 - shorter)
+    return VARIANCE_FLOOR - 2 * math.sqrt(p * q), p, q, max(vv - gain, 0.0), True
 
 
 @compiled
 def _normal(
     v: Floats, share: Floats, wings: Floats, sigma: float, bound: float,
-    a: float, p: float, q: float, state: int, system: Floats,
+    a: float, p: float, q: float, at_floor: bool, system: Floats,
 ) -> None:
     """Normal equations of (a, p, q, m, log σ) and their right side into `system`, (5, 6).
 
@@ -160,20 +157,18 @@ def _normal(
     """
     system[:] = 0.0
     row = np.zeros(6)
-    upper = sigma * bound
-    at_p, at_q = p >= upper, q >= upper
+    at_p, at_q = p >= sigma * bound, q >= sigma * bound
     root_p, root_q = math.sqrt(p), math.sqrt(q)
     free_p, free_q = p > 0.0 and not at_p, q > 0.0 and not at_q
     for i in range(len(v)):
         right, left = wings[0, i], wings[1, i]
         slope = 2 * (p * right - q * left) / (right + left)
-        row[0] = 1.0 if state == _FREE else 0.0
-        if state == _CONE:
+        if at_floor:
             row[1], row[2] = root_p * right - root_q, root_q * left - root_p
         else:
-            row[1], row[2] = right if free_p else 0.0, left if free_q else 0.0
+            row[0], row[1], row[2] = 1.0, right if free_p else 0.0, left if free_q else 0.0
         row[3], row[4] = -slope / sigma, -slope * (right - left) / 2
-        if state != _CONE:
+        if not at_floor:
             row[4] += (p * right if at_p else 0.0) + (q * left if at_q else 0.0)
         row[5] = v[i] - a - p * right - q * left
         for j in range(5):
@@ -227,13 +222,13 @@ def descend(
     low_m, high_m, low = box
     m, sigma = min(max(m, low_m), high_m), min(max(sigma, low), _MAX_SIGMA)
     system = np.empty((5, 6))
-    a, p, q, cost, state = solve(x, v, share, m, sigma, bound, wings)
+    a, p, q, cost, at_floor = solve(x, v, share, m, sigma, bound, wings)
     damping, fresh = 1e-3, True
     for _ in range(_ROUNDS):
         if cost < _EXACT:
             break
         if fresh:
-            _normal(v, share, wings, sigma, bound, a, p, q, state, system)
+            _normal(v, share, wings, sigma, bound, a, p, q, at_floor, system)
             _eliminate(system)
         dm, ds = _step(system, damping, m, sigma, low_m, high_m, low)
         trial = m + dm, sigma * math.exp(ds)
@@ -242,7 +237,7 @@ def descend(
         fresh = gain > 0.0
         if fresh:
             m, sigma = trial
-            a, p, q, cost, state = found
+            a, p, q, cost, at_floor = found
             damping = max(damping / 10, 1e-9)
             if gain < _ENOUGH * cost:
                 break
@@ -340,6 +335,10 @@ def fit(
         a, p, q, _, _ = solve(x, v, share, m, sigma, bound, wings)
     else:
         best = descend(x, v, share, bound, box, m, sigma, wings) if warm else _NOTHING
+        if warm and not (low < best[0] < high and 1.001 * least < best[1] < 0.999 * _MAX_SIGMA):
+            # Nothing quoted holds the vertex where it is: see whether the smile's lowest part does.
+            other = descend(x, v, share, bound, box, x[np.argmin(v)], _SHARP, wings)
+            best = other if other[5] < best[5] else best
         if not best[5] * total * scale**4 / count <= _WARM_ENOUGH:
             cold = search(x, v, share, bound, box, wings)
             best = cold if cold[5] < best[5] else best
