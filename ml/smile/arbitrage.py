@@ -2,9 +2,11 @@
 
 Butterfly: Durrleman's g(k) ≥ 0. Calendar: total variance at the same ln(K/F) does not fall with the
 expiry. Lee: the wings grow at most by 2 per unit of |k| and stay positive. All as in Gatheral and
-Jacquier (2014), "Arbitrage-free SVI volatility surfaces", sections 2 to 4. Butterfly and calendar
-hold on the checked range, `CHECKED_Z` of each curve; between two neighbouring expiries it is the
-nearer's. Beyond it a curve is extrapolation, bound by Lee alone.
+Jacquier (2014), "Arbitrage-free SVI volatility surfaces", sections 2 to 4.
+
+Butterfly and calendar are checked at `CHECKED_Z` of each curve, and around the vertex of its SVI
+where that is within; between two neighbouring expiries the range is the nearer's. Beyond it a
+curve is extrapolation, bound by Lee alone.
 """
 
 import math
@@ -21,6 +23,9 @@ from ml.types import Floats, RawSvi, SmileCurve, Violation
 CHECKED_Z: Final[Floats] = np.linspace(-3.0, 2.0, 101)
 """z = k / √w(0) at which curves are checked: the grid and half a standard deviation around."""
 CHECKED_Z.setflags(write=False)
+_VERTEX: Final[Floats] = np.array([-3.0, -1.5, -0.7, 0.0, 0.7, 1.5, 3.0])
+"""(k − m) / σ of an SVI at which it is checked besides: its vertex may fall between the nodes."""
+NODES = len(CHECKED_Z) + len(_VERTEX)
 TOLERANCE = 1e-9
 """What rounding may cost: of g, of a ratio of variances, of a slope."""
 LEE_SLOPE = 2.0
@@ -87,7 +92,8 @@ def lee_slopes(svi: RawSvi) -> tuple[float, float]:
     >>> lee_slopes(RawSvi(0.01, 0.5, -0.6, 0.0, 0.2))
     (0.8, 0.2)
     """
-    return svi.b * (1 - svi.rho), svi.b * (1 + svi.rho)
+    b, rho = float(svi.b), float(svi.rho)
+    return b * (1 - rho), b * (1 + rho)
 
 
 def lee_ok(svi: RawSvi) -> bool:
@@ -96,15 +102,15 @@ def lee_ok(svi: RawSvi) -> bool:
     >>> lee_ok(RawSvi(0.01, 1.5, -0.6, 0.0, 0.2))
     False
     """
-    least = svi.a + svi.b * svi.sigma * math.sqrt(max(1 - svi.rho * svi.rho, 0.0))
+    a, b, rho, sigma = (float(value) for value in (svi.a, svi.b, svi.rho, svi.sigma))
+    least = a + b * sigma * math.sqrt(max(1 - rho * rho, 0.0))
     within = all(-TOLERANCE <= slope <= LEE_SLOPE + TOLERANCE for slope in lee_slopes(svi))
-    return within and svi.sigma >= 0 and -TOLERANCE * max(abs(svi.a), TOLERANCE) <= least < math.inf
+    return within and sigma >= 0 and -TOLERANCE * max(abs(a), TOLERANCE) <= least < math.inf
 
 
 def checked_log_moneyness(curve: SmileCurve) -> Floats:
-    """ln(K/F) at which the curve is checked, shape (101,); NaN where w(0) is negative."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(CHECKED_Z * np.sqrt(curves.total_variance(curve, np.zeros(1))))
+    """`CHECKED_Z` in ln(K/F), shape (101,); NaN where w(0) is negative."""
+    return nodes(curves.pack(curve))[:len(CHECKED_Z)]
 
 
 def durrleman(curve: SmileCurve, log_moneyness: Floats) -> Floats:
@@ -132,6 +138,19 @@ def calendar_gap(near: SmileCurve, far: SmileCurve, log_moneyness: Floats) -> Fl
 
 
 @compiled
+def nodes(row: Floats) -> Floats:
+    """ln(K/F) at which a curve is checked, shape (NODES,): `CHECKED_Z`, then about the vertex."""
+    deviation = math.sqrt(curves.point(row, 0.0)[0])
+    size = len(CHECKED_Z)
+    k = np.empty(NODES)
+    for i in range(size):
+        k[i] = CHECKED_Z[i] * deviation
+    for i in range(len(_VERTEX)):
+        k[size + i] = min(max(row[3] + _VERTEX[i] * row[4], k[0]), k[size - 1])
+    return k
+
+
+@compiled
 def worst(rows: Floats) -> tuple[Floats, Floats]:
     """Least g of each curve, shape (s,), and least w_far / w_near − 1 of each pair, (s − 1,).
 
@@ -140,10 +159,8 @@ def worst(rows: Floats) -> tuple[Floats, Floats]:
     size = len(rows)
     butterfly, calendar = np.empty(size), np.empty(max(size - 1, 0))
     for i in range(size):
-        deviation = math.sqrt(curves.point(rows[i], 0.0)[0])
         least_g, least_gap = math.inf, math.inf
-        for z in CHECKED_Z:
-            k = z * deviation
+        for k in nodes(rows[i]):
             w, slope, curvature = curves.point(rows[i], k)
             centre = 1 - k * slope / (2 * w)
             g = centre * centre - slope * slope / 4 * (1 / w + 0.25) + curvature / 2

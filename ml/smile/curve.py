@@ -120,7 +120,7 @@ def design(x: Floats) -> Floats:
 
 
 def _roughness() -> Floats:
-    """∫(f″² + f²) dx as a quadratic form of the coefficients, exact by Gauss's quadrature."""
+    """Exact by Gauss's quadrature, for the integrand is piecewise of degree 6."""
     half = np.diff(KNOTS) / 2
     x = (KNOTS[:-1, None] + half[:, None] * (1 + _GAUSS)).ravel()
     weight = (half[:, None] * _GAUSS_WEIGHT).ravel()
@@ -128,7 +128,9 @@ def _roughness() -> Floats:
     return np.asarray(curvature.T * weight @ curvature + value.T * weight @ value)
 
 
-_PENALTY = _STIFFNESS * _roughness()
+ROUGHNESS: Floats = _roughness()
+"""∫(f″² + f²) dx of f = Σ cⱼ Bⱼ as a quadratic form of c, shape (BUMPS, BUMPS)."""
+_PENALTY = _STIFFNESS * ROUGHNESS
 
 
 def pack(curve: SmileCurve) -> Floats:

@@ -21,7 +21,7 @@ _STATUS: tuple[Status, ...] = ("solved", "infeasible", "unfinished")
 _SOLVED, _INFEASIBLE, _UNFINISHED = range(3)
 _TOLERANCE = 1e-10  # of an inequality, once its row has length 1
 _DEPENDENT = 1e-9  # length of what is left of a unit row that the active ones span
-_ROUNDS = 20  # steps at most, for each unknown
+_ROUNDS = 4  # steps at most, for each unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ def _solve(rows: Floats, bounds: Floats) -> tuple[Floats, int]:
     """The dual active-set method; rows of length 1."""
     n = rows.shape[1]
     x, left, rate = np.zeros(n), np.zeros(n), np.zeros(n)
-    active, price = np.zeros(n, np.int64), np.zeros(n + 1)
-    basis, upper = np.zeros((n, n)), np.zeros((n, n))  # rows of the active ones as QR
+    basis, upper = np.zeros((n, n)), np.zeros((n, n))  # the active rows as QR, in order of entry
+    price = np.zeros(n + 1)  # of the active rows, and of the entering one
     count, entering, missing = 0, -1, 0.0
     for _ in range(_ROUNDS * (n + 1)):
         if entering < 0:
@@ -95,15 +95,13 @@ def _solve(rows: Floats, bounds: Floats) -> tuple[Floats, int]:
             for i in range(n):
                 x[i] += step * left[i]
         if leaving < 0:
-            active[count] = entering
             _append(rows[entering], basis, upper, count)
             count, entering = count + 1, -1
         else:
             count -= 1
-            for j in range(leaving, count):
-                price[j], active[j] = price[j + 1], active[j + 1]
-                _append(rows[active[j]], basis, upper, j)
-            price[count] = price[count + 1]
+            for j in range(leaving, count + 1):
+                price[j] = price[j + 1]
+            _drop(basis, upper, leaving, count)
     return x, _UNFINISHED
 
 
@@ -162,3 +160,19 @@ def _append(row: Floats, basis: Floats, upper: Floats, count: int) -> None:
     upper[count, count] = length
     for i in range(len(row)):
         basis[count, i] /= length
+
+
+@compiled
+def _drop(basis: Floats, upper: Floats, place: int, count: int) -> None:
+    """Without the active row at `place`, which leaves `count`: Givens rotations restore QR."""
+    for j in range(place, count):
+        for i in range(j + 2):
+            upper[i, j] = upper[i, j + 1]
+    for i in range(place, count):
+        length = math.hypot(upper[i, i], upper[i + 1, i])
+        cosine, sine = upper[i, i] / length, upper[i + 1, i] / length
+        for matrix, low, high in ((upper, i, count), (basis, 0, basis.shape[1])):
+            for j in range(low, high):
+                one, two = matrix[i, j], matrix[i + 1, j]
+                matrix[i, j] = cosine * one + sine * two
+                matrix[i + 1, j] = cosine * two - sine * one
