@@ -66,7 +66,7 @@ def implied_vol(
     >>> round(float(implied_vol(0.953947, 100.0, 110.0, 0.25, True)[0]), 6)
     0.2
     """
-    return _solved(price, forward, strike, tau, is_call, discount)[0]
+    return solve(price, forward, strike, tau, is_call, discount)[0]
 
 
 def reasons(
@@ -82,17 +82,18 @@ def reasons(
     >>> REASONS[reasons(9.9, 100.0, 90.0, 0.25, True)[0]]
     'at or below intrinsic value'
     """
-    return _solved(price, forward, strike, tau, is_call, discount)[1].astype(np.int8)
+    return solve(price, forward, strike, tau, is_call, discount)[1].astype(np.int8)
 
 
-def _solved(
+def solve(
     price: Floats | float,
     forward: Floats | float,
     strike: Floats | float,
     tau: Floats | float,
     is_call: Bools | bool,
-    discount: Floats | float,
+    discount: Floats | float = 1.0,
 ) -> tuple[Floats, NDArray[np.int64]]:
+    """`implied_vol` and `reasons` in one go."""
     inputs, calls, shape = stacked((price, forward, strike, tau, discount), is_call)
     vol, reason = np.empty(calls.size), np.empty(calls.size, dtype=np.int64)
     _solve_all(inputs, calls, vol, reason)
