@@ -59,6 +59,7 @@ def install(what: str, folder: Path, environ: Mapping[str, str]) -> None:
           "minutes.", flush=True)
     _run(folder, pip_command(what, folder, wheels), find_links(environ, wheels))
     _run(folder, [str(_python(folder)), "-m", "local", "fetch"], {})
+    _run(folder, [str(_python(folder)), "-m", "ml.smile.warm_up"], {})
     for extra in EXTRAS[what]:
         _stamp(folder, extra).write_text(mark)
 
