@@ -52,8 +52,9 @@ def to_natural(svi: RawSvi) -> NaturalSvi:
 
     Raises SviConversionError unless b ≥ 0, |ρ| < 1, σ > 0 and all parameters are finite.
 
-    >>> to_natural(RawSvi(0.02, 0.1, 0.0, 0.05, 0.2))
-    NaturalSvi(delta=0.0, mu=0.05, rho=0.0, omega=0.04000000000000001, zeta=5.0)
+    >>> natural = to_natural(RawSvi(0.0272, 0.1, -0.6, 0.05, 0.16))
+    >>> [round(value, 6) for value in astuple(natural)]  # Δ, μ, ρ, ω, ζ
+    [0.0144, -0.07, -0.6, 0.04, 5.0]
     """
     _check_raw(svi)
     if abs(svi.rho) == 1:

@@ -35,7 +35,7 @@ def total_variance(svi: RawSvi, log_moneyness: Floats) -> Floats:
     """w(k) of Gatheral and Jacquier (2014), eq. 3.1, in the shape of k.
 
     >>> float(total_variance(RawSvi(0.01, 0.1, 0.0, 0.0, 0.3), np.array([0.4]))[0])
-    0.06
+    0.060000000000000005
     """
     return derivatives(svi, log_moneyness)[0]
 
