@@ -27,7 +27,7 @@ from ml.smile.desk import rich_cheap
 from ml.smile.draft import Draft
 from ml.smile.filter import QuoteLimits
 from ml.smile.surface import Surface, build_surface
-from ml.types import ChainQuotes, SmileSnapshot
+from ml.types import ChainQuotes, Floats, SmileSnapshot
 
 DATA = Path(os.environ.get("SMILE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 BUCKETS = ((0, 2), (2, 10), (10, 35), (35, 100), (100, 1000))
@@ -49,8 +49,8 @@ class Judged:
     near_strikes: int
     fit_bp: float
     half_spread_bp: float
-    side_gap_bp: float
-    """Median difference of call and put volatility of the same strike within 1 in z."""
+    side_gaps_bp: Floats
+    """Differences of call and put volatility of the same strike within 1 in z."""
     repaired: tuple[str, ...]
     clean: bool
     ceiling: float
@@ -82,7 +82,8 @@ def surfaces(quotes: pd.DataFrame) -> Iterator[tuple[Surface, list[ChainQuotes]]
 
 
 def _judge(surface: Surface, chains: Sequence[ChainQuotes], ceiling: bool) -> Iterator[Judged]:
-    for smile, gap in zip(surface.smiles, side_gaps(chains, surface.smiles), strict=True):
+    for smile, gaps in zip(
+            surface.smiles, side_gaps_of_strikes(chains, surface.smiles), strict=True):
         if smile.curve is None:
             continue
         beside = rich_cheap(smile)
@@ -91,34 +92,38 @@ def _judge(surface: Surface, chains: Sequence[ChainQuotes], ceiling: bool) -> It
         yield Judged(
             smile.tau * 365, int(beside.inside.sum()), len(z), int(beside.inside[near].sum()),
             int(near.sum()), smile.fit_error * 1e4, float(np.nanmedian(beside.half_spread)) * 1e4,
-            gap * 1e4, smile.repaired,
+            gaps * 1e4, smile.repaired,
             smile.butterfly_ok and smile.calendar_ok and smile.lee_ok,
             best_convex(smile, near) if ceiling else float("nan"))
 
 
-def side_gaps(chains: Sequence[ChainQuotes], smiles: Sequence[SmileSnapshot]) -> Iterator[float]:
-    """Per expiry the median |call − put| volatility of the same strike, |z| ≤ 1; NaN of none."""
+def side_gaps_of_strikes(
+    chains: Sequence[ChainQuotes], smiles: Sequence[SmileSnapshot], reach: float = 1.0
+) -> Iterator[Floats]:
+    """Per expiry beyond two days |call − put| volatility of the same strike, |z| ≤ `reach`."""
     style = conventions(chains[0].symbol)
     drafts = [making.begin(chain, QuoteLimits()) for chain in chains]
     found = implied_forwards(chains[0].at, [making.pairs(draft) for draft in drafts],
                              chains[0].underlying, style)
     for draft, forward, smile in zip(drafts, found.expiries, smiles, strict=True):
-        yield _side_gap(making.with_forward(draft, forward), smile, style)
+        if smile.curve is None or smile.tau * 365 < 2:
+            yield np.empty(0)
+        else:
+            yield _side_gaps(making.with_forward(draft, forward), smile, style, reach)
 
 
-def _side_gap(draft: Draft, smile: SmileSnapshot, style: Conventions) -> float:
-    if smile.curve is None:
-        return float("nan")
+def _side_gaps(
+    draft: Draft, smile: SmileSnapshot, style: Conventions, reach: float
+) -> Floats:
     pair = making.pairs(draft)
     z = np.log(pair.strike / smile.forward) / (smile.atm_vol * smile.tau**0.5)
-    near = np.abs(z) <= 1
+    near = np.abs(z) <= reach
     call, put = (making.quoted_vols(draft, ((bid + ask) / 2)[near], pair.strike[near],
                                     np.full(int(near.sum()), is_call), style)
                  for is_call, bid, ask in ((True, pair.call_bid, pair.call_ask),
                                            (False, pair.put_bid, pair.put_ask)))
     gaps = np.abs(call - put)
-    gaps = gaps[np.isfinite(gaps)]
-    return float(np.median(gaps)) if len(gaps) else float("nan")
+    return np.asarray(gaps[np.isfinite(gaps)])
 
 
 def best_convex(smile: SmileSnapshot, near: np.ndarray) -> float:
@@ -169,9 +174,14 @@ def _line(name: str, smiles: Sequence[Judged]) -> str:
             f"{sum(one.near_inside for one in smiles) / near:>7.1%} "
             f"{'-' if np.isnan(ceiling) else format(ceiling, '.1%'):>8} "
             f"{_median(smiles, 'fit_bp'):>7.1f} {_median(smiles, 'half_spread_bp'):>12.1f} "
-            f"{_median(smiles, 'side_gap_bp'):>12.1f}  "
+            f"{_side_gap(smiles):>12}  "
             f"{before['butterfly']} butterfly, {before['calendar']} calendar, "
             f"{before['lee']} Lee -> {after}")
+
+
+def _side_gap(smiles: Sequence[Judged]) -> str:
+    gaps = np.concatenate([one.side_gaps_bp for one in smiles])
+    return format(np.median(gaps), ".1f") if len(gaps) else "-"
 
 
 def _median(smiles: Sequence[Judged], name: str) -> float:
