@@ -4,9 +4,9 @@ Butterfly: Durrleman's g(k) ≥ 0. Calendar: total variance at the same ln(K/F) 
 expiry. Lee: the wings grow at most by 2 per unit of |k| and stay positive. All as in Gatheral and
 Jacquier (2014), "Arbitrage-free SVI volatility surfaces", sections 2 to 4.
 
-Butterfly and calendar are checked at `CHECKED_Z` of each curve, and around the vertex of its SVI
-where that is within; between two neighbouring expiries the range is the nearer's. Beyond it a
-curve is extrapolation, bound by Lee alone.
+Butterfly and calendar are checked at `CHECKED_Z` of each curve, and within that range at the knots
+of its bumps, where g has its kinks, and about the vertex of its SVI; between two neighbouring
+expiries the range is the nearer's. Beyond it a curve is extrapolation, bound by Lee alone.
 """
 
 import math
@@ -18,6 +18,7 @@ import numpy as np
 
 from ml.compiled import compiled
 from ml.smile import curve as curves
+from ml.smile.curve import KNOTS
 from ml.types import Floats, RawSvi, SmileCurve, Violation
 
 CHECKED_Z: Final[Floats] = np.linspace(-3.0, 2.0, 101)
@@ -25,7 +26,7 @@ CHECKED_Z: Final[Floats] = np.linspace(-3.0, 2.0, 101)
 CHECKED_Z.setflags(write=False)
 _VERTEX: Final[Floats] = np.array([-3.0, -1.5, -0.7, 0.0, 0.7, 1.5, 3.0])
 """(k − m) / σ of an SVI at which it is checked besides: its vertex may fall between the nodes."""
-NODES = len(CHECKED_Z) + len(_VERTEX)
+NODES = len(CHECKED_Z) + len(_VERTEX) + len(KNOTS)
 TOLERANCE = 1e-9
 """What rounding may cost: of g, of a ratio of variances, of a slope."""
 LEE_SLOPE = 2.0
@@ -139,14 +140,18 @@ def calendar_gap(near: SmileCurve, far: SmileCurve, log_moneyness: Floats) -> Fl
 
 @compiled
 def nodes(row: Floats) -> Floats:
-    """ln(K/F) at which a curve is checked, shape (NODES,): `CHECKED_Z`, then about the vertex."""
+    """ln(K/F) at which a curve is checked, shape (NODES,): `CHECKED_Z`, vertex, knots."""
     deviation = math.sqrt(curves.point(row, 0.0)[0])
     size = len(CHECKED_Z)
     k = np.empty(NODES)
     for i in range(size):
         k[i] = CHECKED_Z[i] * deviation
     for i in range(len(_VERTEX)):
-        k[size + i] = min(max(row[3] + _VERTEX[i] * row[4], k[0]), k[size - 1])
+        k[size + i] = row[3] + _VERTEX[i] * row[4]
+    for i in range(len(KNOTS)):
+        k[size + len(_VERTEX) + i] = KNOTS[i] * row[5]
+    for i in range(size, NODES):
+        k[i] = min(max(k[i], k[0]), k[size - 1])
     return k
 
 

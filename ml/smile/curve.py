@@ -147,8 +147,9 @@ def plain(svi: RawSvi) -> SmileCurve:
     >>> plain(RawSvi(0.04, 0.0, 0.0, 0.0, 0.1)).scale
     0.2
     """
-    variance = svi_kernel.point(svi.a, svi.b, svi.rho, svi.m, svi.sigma, 0.0)[0]
-    scale = float(np.sqrt(max(variance, _LEAST_SCALE**2)))
+    variance, _, _ = svi_kernel.point(
+        float(svi.a), float(svi.b), float(svi.rho), float(svi.m), float(svi.sigma), 0.0)
+    scale = math.sqrt(max(variance, _LEAST_SCALE**2)) if variance < math.inf else 1.0
     return SmileCurve(svi, scale, np.zeros(BUMPS))
 
 
@@ -208,7 +209,7 @@ def fit_bumps(
     noise = 0.0
     if len(x) >= _LEAST_FOR_NOISE:
         noise = float(np.sort(scatter)[len(scatter) // 2]) / _MAD
-    moments = _moments(x, misfit, square + noise**2)
+    moments = _moments(x, misfit, square + noise * noise)
     if not np.isfinite(moments).all():
         return curve
     bumps = np.linalg.solve(moments[:, :BUMPS] + _PENALTY, moments[:, BUMPS])
