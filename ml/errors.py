@@ -27,3 +27,7 @@ class RegistryError(SmileError):
 
 class UnavailableError(SmileError):
     """A database or registry does not answer for now; trying again may help."""
+
+
+class OutputError(SmileError):
+    """A result cannot be written where it was asked to go."""

@@ -1,91 +1,225 @@
-"""`python -m ml.smile FILE`: the smiles of one instant of a quotes file, a line per expiry."""
+"""`python -m ml.smile SOURCE`: the smiles of one instant, as a table, a picture and JSON."""
 
 import argparse
+import itertools
+import json
+import os
 import sys
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from ml.errors import QuotesFileError, SmileError
-from ml.quotes.format import iter_chains, read_quotes
-from ml.smile.build import build_smile
-from ml.types import SmileSnapshot
+from ml.calendar import session_bounds, session_day
+from ml.errors import OutputError, QuotesFileError, SmileError
+from ml.pricing.conventions import Conventions, conventions, parse_dividends
+from ml.quotes.format import iter_chains
+from ml.quotes.source import load
+from ml.smile.document import document
+from ml.smile.reading import Clock, SurfaceReading, read_surface
+from ml.smile.report import report
+from ml.smile.surface import build_surface
+from ml.types import ChainQuotes
 
-HEADER = ("symbol", "expiry", "days", "forward", "atm vol", "fit bp", "used/total", "rejects")
-WIDTHS = (6, 10, 8, 11, 8, 8, 10, 0)
+RATE_DEVIATION = 0.005
+"""Standard deviation about a rate that was given; the quotes decide within that."""
+_EXAMPLES = """examples:
+  python -m ml.smile goog.parquet --at 2015-12-24T15:30Z --plot goog.png
+  python -m ml.smile FOLDER --symbol SPY --expiry 2026-09-18 2026-10-16 --json -
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the table; 0 if it was done, 2 with one sentence for a user's mistake."""
+    """Show what was asked for; 0 if it was done, 2 with one sentence for a user's mistake."""
     options = _parser().parse_args(arguments)
     try:
-        quotes = read_quotes(options.file)
-        chosen = instant(quotes, options.at, options.file)
+        _run(options)
+        sys.stdout.flush()
     except SmileError as error:
         print(error, file=sys.stderr)
         return 2
-    print(f"{options.file} at {chosen['ts'].iat[0].isoformat()}")
-    print("\n".join(table([build_smile(chain) for chain in iter_chains(chosen)])))
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
-def instant(quotes: pd.DataFrame, at: datetime | None, source: str) -> pd.DataFrame:
-    """The quotes of the latest ts at or before `at`; of the last ts without `at`.
+def _run(options: argparse.Namespace) -> None:
+    for path in (options.plot, options.json):
+        _refuse_unwritable(path)
+    if options.plot:
+        from ml.smile.plot import refuse_unknown_format
+
+        refuse_unknown_format(options.plot)
+    quotes = of_symbol(load(options.source), options.symbol, options.source)
+    chains = list(iter_chains(instant(quotes, options.at, options.source)))
+    readings = _readings(chains, options)
+    if options.json and options.json != "-":
+        _write(options.json, _encoded(readings, options.source))
+    drawn = _drawn(readings, options.plot) if options.plot else []
+    if options.json == "-":
+        print(_encoded(readings, options.source))
+    else:
+        print("\n\n".join("\n".join(report(reading)) for reading in readings))
+        for path in drawn:
+            print(f"\nplotted to {path}")
+
+
+def _drawn(readings: Sequence[SurfaceReading], path: str) -> list[Path]:
+    from ml.smile.plot import save
+
+    return [written for reading in readings
+            for written in save(reading, _named(path, reading, len(readings) > 1))]
+
+
+def _readings(chains: Sequence[ChainQuotes], options: argparse.Namespace) -> list[SurfaceReading]:
+    clock = Clock(options.clock == "trading", options.closed_weight)
+    readings = []
+    for symbol, group in itertools.groupby(chains, key=lambda chain: chain.symbol):
+        own = list(group)
+        surface = build_surface(own, style=_style(symbol, options))
+        readings.append(read_surface(surface, own, clock))
+    return [_shown(reading, options.expiry) for reading in readings]
+
+
+def _style(symbol: str, options: argparse.Namespace) -> Conventions:
+    style = conventions(symbol, options.dividends)
+    if options.exercise:
+        style = replace(style, exercise=options.exercise)
+    if options.rate is not None:
+        style = replace(style, rate=options.rate, rate_deviation=RATE_DEVIATION)
+    return style
+
+
+def of_symbol(quotes: pd.DataFrame, symbol: str | None, source: str) -> pd.DataFrame:
+    """The quotes of one symbol, in any case of letters; all without `symbol`.
 
     Raises:
         QuotesFileError: if there are none.
     """
-    times = quotes["ts"]
-    known = times if at is None else times[times <= pd.Timestamp(at)]
-    if known.empty:
-        bound = "" if at is None else f" at or before {at.isoformat()}"
-        raise QuotesFileError(f"{source}: no quotes{bound}")
-    return quotes[times == known.iloc[-1]].reset_index(drop=True)
+    if symbol is None:
+        return quotes
+    known = sorted(quotes["symbol"].unique())
+    name = next((name for name in known if name.upper() == symbol.upper()), None)
+    if name is None:
+        raise QuotesFileError(f"{source}: no quotes of {symbol}; it holds {', '.join(known)}")
+    return quotes[quotes["symbol"] == name].reset_index(drop=True)
 
 
-def table(smiles: list[SmileSnapshot]) -> Iterator[str]:
-    """Aligned lines: a header, and one line per smile."""
-    yield _line(HEADER)
-    for smile in smiles:
-        yield _line(_cells(smile))
+def instant(quotes: pd.DataFrame, at: datetime | None, source: str) -> pd.DataFrame:
+    """The quotes of the latest ts at or before `at`; without `at`, of the last ts in a session.
+
+    Raises:
+        QuotesFileError: if there are none.
+    """
+    times = quotes["ts"].drop_duplicates()
+    if at is not None:
+        known = times[times <= pd.Timestamp(at)]
+        if known.empty:
+            raise QuotesFileError(f"{source}: no quotes at or before {at.isoformat()}; the first "
+                                  f"are of {times.iloc[0].isoformat()}")
+        chosen = known.iloc[-1]
+    else:
+        in_session = (time for time in reversed(times.tolist()) if _in_session(time))
+        chosen = next(in_session, times.iloc[-1])
+    return quotes[quotes["ts"] == chosen].reset_index(drop=True)
 
 
-def _cells(smile: SmileSnapshot) -> tuple[str, ...]:
-    notes = [f"{reason} {n}" for reason, n in smile.rejects.items()]
-    if smile.reason:
-        notes.insert(0, f"no smile: {smile.reason};" if notes else f"no smile: {smile.reason}")
-    return (
-        smile.symbol,
-        smile.expiry.isoformat(),
-        _number(smile.tau * 365, ".2f"),
-        _number(smile.forward, ".3f"),
-        _number(smile.atm_vol, ".4f"),
-        _number(smile.fit_error * 1e4, ".1f"),
-        f"{len(smile.quotes.strike)}/{smile.quotes_total}",
-        " ".join(notes),
-    )
+def _in_session(at: datetime) -> bool:
+    session = session_bounds(session_day(at))
+    return session is not None and session[0] <= at <= session[1]
 
 
-def _number(value: float, style: str) -> str:
-    return format(value, style) if np.isfinite(value) else "-"
+def _shown(reading: SurfaceReading, expiries: Sequence[date]) -> SurfaceReading:
+    """The reading with the expiries asked for, all of which were built; all if none were."""
+    known = [one.smile.expiry for one in reading.expiries]
+    for expiry in expiries:
+        if expiry not in known:
+            raise QuotesFileError(
+                f"no expiry {expiry} of {reading.surface.symbol} at "
+                f"{reading.surface.at.isoformat()}; there are {', '.join(map(str, known))}")
+    chosen = tuple(one for one in reading.expiries if one.smile.expiry in (expiries or known))
+    return replace(reading, expiries=chosen)
 
 
-def _line(cells: tuple[str, ...]) -> str:
-    aligned = [
-        cell.ljust(width) if place < 2 or width == 0 else cell.rjust(width)
-        for place, (cell, width) in enumerate(zip(cells, WIDTHS, strict=True))
-    ]
-    return "  ".join(aligned).rstrip()
+def _encoded(readings: Sequence[SurfaceReading], source: str) -> str:
+    return json.dumps(document(readings, source), allow_nan=False, ensure_ascii=False)
+
+
+def _refuse_unwritable(path: str | None) -> None:
+    if path and path != "-" and not Path(path).absolute().parent.is_dir():
+        raise OutputError(f"{path}: can't be written: its folder is not there")
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: can't be written: {error.strerror or error}") from error
+
+
+def _named(path: str, reading: SurfaceReading, several: bool) -> Path:
+    plain = Path(path)
+    return plain.with_stem(f"{plain.stem}-{reading.surface.symbol}") if several else plain
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m ml.smile", description=__doc__)
-    parser.add_argument("file", help="quotes file, Parquet or CSV")
-    parser.add_argument("--at", type=_instant, metavar="TS",
-                        help="instant, such as 2015-12-24T15:30Z (default: the last)")
+    parser = argparse.ArgumentParser(prog="python -m ml.smile", description=__doc__,
+                                     epilog=_EXAMPLES,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    option = parser.add_argument
+    option("source", help="quotes file (Parquet or CSV), Lean folder or snapshot folder")
+    option("--at", type=_instant, metavar="TS",
+           help="instant, such as 2015-12-24T15:30Z (default: the last one in a session)")
+    option("--symbol", help="only this symbol")
+    option("--expiry", type=_day, nargs="+", action="extend", default=[], metavar="DATE",
+           help="show only these expiries; all are fitted")
+    option("--plot", metavar="FILE", help="draw the surface, as .png, .pdf or .svg")
+    option("--json", nargs="?", const="-", metavar="FILE",
+           help="write a JSON document; to the terminal, instead of the table, without FILE")
+    option("--clock", choices=("calendar", "trading"), default="calendar",
+           help="what volatilities are per year of (default: calendar)")
+    option("--closed-weight", type=_share, default=0.0, metavar="SHARE",
+           help="weight of closed hours on the trading clock, 0 to 1 (default: 0)")
+    option("--rate", type=_rate, help="interest rate per year to expect, such as 0.04")
+    option("--dividends", type=_dividends, default=(), metavar="LIST",
+           help="known cash dividends, such as 2026-09-18:1.85,2026-12-18:1.95")
+    option("--exercise", choices=("american", "european"),
+           help="default: european for the index options known, else american")
     return parser
+
+
+def _typed(convert: Callable[[str], float], low: float, high: float, what: str
+           ) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = convert(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+        return value
+
+    return parse
+
+
+_share = _typed(float, 0.0, 1.0, "a share from 0 to 1")
+_rate = _typed(float, -0.1, 1.0, "a rate per year such as 0.04")
+
+
+def _dividends(text: str) -> tuple[object, ...]:
+    try:
+        return parse_dividends(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date such as 2026-09-18") from None
 
 
 def _instant(text: str) -> datetime:

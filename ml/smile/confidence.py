@@ -14,11 +14,12 @@ with worse evidence, is a half at its scale, and one bad piece is enough for a l
 | forward | standard error of the forward / (F σ_ATM √τ) | 0.01 |
 | source | 0 for own parity, 0.5 for a blend, 1 for the term structure alone | 1.5 |
 | repair | distance moved by the repair / σ_ATM | 0.02 |
-| age | median age of the quotes, in seconds; 150 if unknown | 300 |
+| age | median age of the quotes, in seconds; 300 if unknown | 900 |
 
-The scales of the first six are those, rounded, that order real smiles best (GOOG 2015-12-24 and
-SPY 2026-08, each built of a part of its strikes or of disturbed quotes) by their error at the
-strikes left out and by that of their grid. The other three are judgement.
+The scales of the first six are those, rounded, that order real smiles best: of GOOG 2015-12-24 and
+SPY 2026-08, each built of a part of its strikes or of disturbed quotes, 588 smiles. Their
+confidence has a rank correlation of −0.69 with the relative error at the strikes left out, and of
+−0.80 with that of the grid beside the full chain's. The other three scales are judgement.
 """
 
 from dataclasses import dataclass
@@ -30,9 +31,9 @@ from ml.smile.desk import rich_cheap
 from ml.types import ForwardSource, SmileSnapshot
 
 SCALES = {"quotes": 1 / 7, "coverage": 0.5, "fit": 0.05, "scatter": 20.0, "spread": 0.15,
-          "forward": 0.01, "source": 1.5, "repair": 0.02, "age": 300.0}
+          "forward": 0.01, "source": 1.5, "repair": 0.02, "age": 900.0}
 """Where each factor is a half."""
-_UNKNOWN_AGE_S = 150.0
+_UNKNOWN_AGE_S = 300.0
 _WEAKNESS: dict[ForwardSource, float] = {"parity": 0.0, "blend": 0.5, "term structure": 1.0}
 
 
@@ -55,7 +56,7 @@ class FitEvidence:
     moved: float
     """Root mean square change of the grid volatilities by the repair."""
     quote_age_s: float
-    """Median age of the quotes; NaN, unknown, counts as 150 s."""
+    """Median age of the quotes; NaN, unknown, counts as 300 s."""
 
 
 def confidence(evidence: FitEvidence) -> float:

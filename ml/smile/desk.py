@@ -124,6 +124,24 @@ def rich_cheap(smile: SmileSnapshot) -> Residuals:
     return residuals(points, volatility(smile.curve, smile.tau, points.log_moneyness))
 
 
+def swap_beyond(smile: SmileSnapshot) -> float:
+    """Share of the variance swap that comes from beyond the quoted strikes, 0..1.
+
+    That much of it is not observed but the curve's extrapolation. NaN without a curve.
+    """
+    moneyness = smile.quotes.log_moneyness
+    if smile.curve is None or not len(moneyness):
+        return _NAN
+    k = _mesh(smile.curve.scale)
+    w, slope, _ = derivatives(smile.curve, k)
+    with np.errstate(all="ignore"):
+        root = np.sqrt(w)
+        lower = -k / root - root / 2
+        mass = root * np.exp(-lower**2 / 2) * (1 - k * slope / (2 * w) + slope / 4) * _SLOPE
+        beyond = (k < moneyness.min()) | (k > moneyness.max())
+        return float(mass[beyond].sum() / mass.sum())
+
+
 def _fixed_tenor(known: Sequence[SmileSnapshot], days: float) -> FixedTenor:
     tau = days / 365
     after = next((place for place, smile in enumerate(known) if smile.tau >= tau), None)

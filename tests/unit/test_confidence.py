@@ -34,7 +34,7 @@ def test_only_flawless_evidence_is_fully_trusted():
 @pytest.mark.parametrize("change", [
     {"quotes": 8}, {"observed": 0.6}, {"fit_error": 0.01}, {"half_spread": 0.02},
     {"forward_error": 0.01}, {"forward_source": "blend"}, {"forward_source": "term structure"},
-    {"moved": 0.004}, {"quote_age_s": 200.0}, {"quote_age_s": NAN}])
+    {"moved": 0.004}, {"quote_age_s": 300.0}, {"quote_age_s": NAN}])
 def test_one_flaw_alone_costs_trust(change):
     assert confidence(replace(CLEAN, **change)) < 0.95
 
@@ -80,7 +80,7 @@ def test_unknown_evidence_is_no_evidence(name):
 
 
 def test_each_scale_is_where_its_factor_is_a_half():
-    at_scale = FitEvidence(7, 0.5, 0.01, 0.03, 0.2, 0.01, "parity", 0.004, 300.0)
+    at_scale = FitEvidence(7, 0.5, 0.01, 0.03, 0.2, 0.01, "parity", 0.004, 900.0)
     found = factors(at_scale)
     halves = ("quotes", "coverage", "fit", "spread", "forward", "repair", "age")
     assert [found[name] for name in halves] == pytest.approx([0.5] * 7)

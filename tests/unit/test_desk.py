@@ -13,7 +13,7 @@ from scipy.special import ndtr
 
 from ml.pricing import black
 from ml.smile.curve import BUMPS, plain, total_variance, volatility
-from ml.smile.desk import TENORS, fixed_tenors, measures, residuals, rich_cheap
+from ml.smile.desk import TENORS, fixed_tenors, measures, residuals, rich_cheap, swap_beyond
 from ml.types import QuotePoints, RawSvi, SmileCurve
 from tests.unit.desk_smiles import make_curve, make_smile
 
@@ -116,6 +116,16 @@ def test_a_negative_variance_far_out_is_no_swap_either():
 def test_no_finite_curve_raises_or_warns(svi, scale, tau, bumps):
     found = measures(SmileCurve(svi, scale, np.array(bumps)), tau)
     assert not np.isinf(astuple(found)).any()
+
+
+def test_the_swap_says_how_much_of_it_lies_beyond_the_quotes():
+    smile = replace(make_smile(30), curve=FLAT)
+    edges = np.array([-2.0, 1.0]) * FLAT.scale + FLAT.scale**2 / 2
+    within = replace(smile.quotes, log_moneyness=edges)
+    lower = -edges / FLAT.scale - FLAT.scale / 2  # a flat smile weighs by the normal density of d₂
+    assert swap_beyond(replace(smile, quotes=within)) == pytest.approx(
+        1 - (ndtr(lower[0]) - ndtr(lower[1])), abs=0.02)
+    assert np.isnan(swap_beyond(replace(smile, curve=None)))
 
 
 def test_a_tenor_at_an_expiry_is_that_expiry():
