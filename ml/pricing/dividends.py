@@ -49,9 +49,9 @@ _QUARTERLY = (3, 6, 9, 12)
 _MONTHLY = tuple(range(1, 13))
 
 RULES: Final = {
-    "SPY": DividendRule(_QUARTERLY, payment=0.0027, deviation=0.001, scatter=0.00025),
-    "DIA": DividendRule(_MONTHLY, payment=0.0013, deviation=0.0004, scatter=0.0008),
-    "QQQ": DividendRule(_QUARTERLY, after_friday=True, payment=0.0013, deviation=0.0005,
+    "SPY": DividendRule(_QUARTERLY, payment=0.0027, deviation=0.0005, scatter=0.0002),
+    "DIA": DividendRule(_MONTHLY, payment=0.0013, deviation=0.0003, scatter=0.0008),
+    "QQQ": DividendRule(_QUARTERLY, after_friday=True, payment=0.0013, deviation=0.0003,
                         scatter=0.0002),
 }
 """Funds whose ex-dates keep a rule. SPY and DIA: the third Friday of the month, or the business
@@ -81,12 +81,14 @@ def rule_dates(rule: DividendRule, after: date, until: date) -> list[date]:
 
 
 def ex_instant(day: date) -> datetime:
-    """From when on the underlying trades without the dividend: the session's open, in UTC.
+    """From when on the underlying trades without the dividend of that ex-date, in UTC.
 
-    A date without a session stands for the next one.
+    A second after the close of the session before, which is the last chance to exercise for it:
+    nothing trades until the drop at the open. A date without a session stands for the next one.
     """
-    session = session_bounds(_session_from(day, _DAY))
-    return session[0] if session else datetime.combine(day, time(9, 30), NEW_YORK)
+    session = session_bounds(_session_from(_session_from(day, _DAY) - _DAY, -_DAY))
+    close = session[1] if session else datetime.combine(day - _DAY, time(16), NEW_YORK)
+    return close + timedelta(seconds=1)
 
 
 def years_to_ex(at: datetime, days: Sequence[date]) -> list[float]:

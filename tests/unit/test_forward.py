@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.pricing import black
@@ -17,6 +17,7 @@ def pairs(forward, tau, rate=0.03, vol=0.2, count=11, step=0.01):
                       for call in (True, False)))
 
 
+@settings(deadline=None)
 @given(st.floats(5.0, 5_000.0), st.floats(1e-3, 2.0), st.floats(0.0, 0.06), st.floats(0.1, 0.8))
 def test_the_forward_of_clean_prices_is_recovered(forward, tau, rate, vol):
     strike, call, put = pairs(forward, tau, rate, vol)
