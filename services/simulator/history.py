@@ -52,7 +52,7 @@ def _slice_frame(market: SyntheticMarket, symbol: str, expiry: date,
     ladder = market.strikes(symbol, expiry, float(times[0]))
     options = [Option(symbol, expiry, strike, is_call)
                for strike in ladder for is_call in (True, False)]
-    moneyness = market.terms(market.prepare(options), times[:, None]).moneyness
+    moneyness = market.european(market.prepare(options), times[:, None]).moneyness
     inside = (moneyness >= Z_RANGE[0]) & (moneyness <= Z_RANGE[1])
     kept = np.flatnonzero(inside.any(axis=0))
     batch = market.prepare([options[at] for at in kept])

@@ -1,27 +1,32 @@
 """The synthetic market: an arbitrage-free surface and the quotes about it.
 
 Everything is a pure function of (seed, symbol, second), so a live stream, a history of the same
-period and a second run agree exactly. A true price is Black's (European) on the forward
-F = S · exp((r − q)τ) at the volatility of the surface; the bid is below and the ask above it
-always, so quotes never hold a sure profit against each other. The synthetic day, of volumes and
-the close, is the UTC day.
+period and a second run agree exactly. A true price is Black's on the forward at the volatility
+of the surface, and for American symbols what the right to exercise early is worth besides; the
+bid is below and the ask above it always, so quotes never hold a sure profit against each other.
+The synthetic day, of volumes and the close, is the UTC day.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml import calendar
 from ml.types import Bools, Floats
 from services.simulator import listing, noise
 from services.simulator import quoting as q
+from services.simulator.early import Asked, EarlyExercise
 from services.simulator.feed import Batch, ModelGreeks, Option, OptionQuotes, StockQuotes
-from services.simulator.paths import DAY, YEAR_S, FactorPaths, Steps
+from services.simulator.holding import Holding
+from services.simulator.paths import DAY, FactorPaths, Steps
 from services.simulator.pricing import Terms, model_greeks
 from services.simulator.surface import MarketState, market_state
 
+T = TypeVar("T", bound=np.generic)
 KNOWN_SPOTS = {"SPY": 600.0, "QQQ": 520.0, "IWM": 220.0, "DIA": 440.0}
 OTHER_SPOT = 100.0
 
@@ -35,6 +40,9 @@ class SyntheticMarket:
         self.seed = seed
         self.always_open = always_open
         self._paths = {symbol: FactorPaths(seed, symbol) for symbol in symbols}
+        self._holdings = {symbol: Holding.of(symbol, _base(symbol)) for symbol in symbols}
+        self._early = {symbol: EarlyExercise(holding, partial(self._at, symbol))
+                       for symbol, holding in self._holdings.items() if holding.is_american}
         self._keys = {symbol: np.array(noise.key(seed, symbol), dtype=np.uint64)
                       for symbol in symbols}
 
@@ -67,16 +75,19 @@ class SyntheticMarket:
 
     def spot(self, symbol: str, steps: Steps) -> Floats:
         """The true spot."""
-        spot: Floats = _base(symbol) * np.exp(self._paths[symbol].at(steps)[0])
-        return spot
+        return self._spot(symbol, self._paths[symbol].at(steps)[0], steps)
 
-    def terms(self, batch: q.MarketBatch, steps: Steps) -> Terms:
-        """True prices of a batch at `steps`, which broadcast with (n,)."""
+    def european(self, batch: q.MarketBatch, steps: Steps) -> Terms:
+        """Terms of a batch at `steps`, which broadcast with (n,), early exercise left out."""
         contracts = batch.contracts
         steps = np.broadcast_to(steps, np.broadcast_shapes(steps.shape, contracts.strike.shape))
         state = self.state(batch.symbol, steps)
-        spot = _base(batch.symbol) * np.exp(state.log_spot)
-        return Terms.of(contracts, state, spot, (contracts.expires - steps) / YEAR_S)
+        spot = self._spot(batch.symbol, state.log_spot, steps)
+        return Terms.of(contracts, state, spot, self._holdings[batch.symbol], steps)
+
+    def terms(self, batch: q.MarketBatch, steps: Steps) -> Terms:
+        """The same with true prices."""
+        return self._priced(batch, steps)[0]
 
     def stock(self, symbol: str, steps: Steps) -> StockQuotes:
         key, spot = self._keys[symbol], self.spot(symbol, steps)
@@ -109,7 +120,33 @@ class SyntheticMarket:
     def greeks(self, batch: q.MarketBatch, steps: Steps) -> ModelGreeks:
         steps = _as_rows(steps)
         known = batch.has_model() & self._alive(batch, steps)
-        return model_greeks(self.terms(batch, steps), known)
+        terms, slope = self._priced(batch, steps)
+        return model_greeks(terms, self._holdings[batch.symbol], slope, known)
+
+    def _priced(self, batch: q.MarketBatch, steps: Steps) -> tuple[Terms, Floats]:
+        """Terms with true prices, and the slope of the early exercise premium by the forward."""
+        terms = self.european(batch, steps)
+        slope = np.zeros(terms.price.shape)
+        alive = np.isfinite(terms.price)
+        if batch.symbol not in self._early or not alive.any():
+            return terms, slope
+        u = (terms.strike / terms.forward - 1.0) / terms.deviation
+        asked = Asked(_picked(steps, alive), _picked(batch.contracts.expires, alive),
+                      _picked(terms.is_call, alive), u[alive])
+        share, by_u = self._early[batch.symbol].premium(asked)
+        premium = np.zeros(terms.price.shape)
+        premium[alive] = share * terms.forward[alive]
+        slope[alive] = share - by_u * (asked.u + 1.0 / terms.deviation[alive])
+        return terms.with_exercise(premium), slope
+
+    def _at(self, symbol: str, second: int) -> tuple[MarketState, float]:
+        """State and spot at one second."""
+        step = np.array(second, dtype=np.int64)
+        return self.state(symbol, step), float(self.spot(symbol, step))
+
+    def _spot(self, symbol: str, log_spot: Floats, steps: Steps) -> Floats:
+        spot: Floats = _base(symbol) * np.exp(log_spot) + self._holdings[symbol].accrued(steps)
+        return spot
 
     def _sides(self, batch: q.MarketBatch, quoted: Steps) -> tuple[Floats, Floats]:
         return q.two_sides(batch.contracts.keys, self.terms(batch, quoted), quoted)
@@ -129,12 +166,18 @@ class SyntheticMarket:
         return np.asarray(alive & is_open(steps))
 
     def _midnight_spot(self, symbol: str, day: int) -> float:
-        return _base(symbol) * float(np.exp(self._paths[symbol].midnight_spot(day)))
+        log_spot = np.array(self._paths[symbol].midnight_spot(day))
+        return float(self._spot(symbol, log_spot, np.array(day * DAY)))
 
     def _closes(self, symbol: str, steps: Steps) -> Floats:
         days, where = np.unique(steps // DAY, return_inverse=True)
         closes = np.array([round(self._midnight_spot(symbol, int(day)), 2) for day in days])
         return closes[where].reshape(steps.shape)
+
+
+def _picked(values: NDArray[T], where: Bools) -> NDArray[T]:
+    """The values that broadcast to where it is true, (n,)."""
+    return np.broadcast_to(values, where.shape)[where]
 
 
 def _as_rows(steps: Steps) -> Steps:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ml import calendar
+from ml.pricing.dividends import ex_instant
 from services.simulator.errors import NoMarket
 from services.simulator.feed import Option
 from services.simulator.history import history_frame, instants
@@ -179,11 +180,12 @@ def test_about_a_third_of_the_far_wings_is_one_sided_and_the_middle_is_not(marke
 def test_put_call_parity_gives_the_forward_not_the_spot(market):
     expiry = date(2027, 1, 15)
     pair = market.prepare([Option("SPY", expiry, 570.0, True), Option("SPY", expiry, 570.0, False)])
-    terms = market.terms(pair, np.array(START))
-    tau = float(terms.tau[0])
+    terms = market.european(pair, np.array(START))
+    tau, ex = float(terms.tau[0]), ex_instant(date(2026, 12, 18)).timestamp()
     forward = 570 + (terms.price[0] - terms.price[1]) * np.exp(0.04 * tau)
     spot = market.spot("SPY", np.array(START))
-    assert forward == pytest.approx(spot * np.exp(0.028 * tau), abs=1e-6)
+    dividend = 1.62 * np.exp(-0.04 * (ex - START) / YEAR_S)
+    assert forward == pytest.approx((spot - dividend) * np.exp(0.04 * tau), abs=1e-6)
     assert forward - spot > 1
 
 
