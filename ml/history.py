@@ -16,9 +16,9 @@ import psycopg2
 from ml.calendar import session_day
 from ml.errors import TrainingDataError, UnavailableError
 from ml.features import SmileWindow, instant_features
+from ml.instants import Surfaces, by_instant
 from ml.quotes.format import iter_chains, read_quotes
-from ml.smile.build import build_smile
-from ml.types import Bools, Floats, RawSvi, SmileSnapshot
+from ml.types import Bools, Floats, SmileSnapshot
 
 Advance = Callable[[int, int], None]
 """Called with smiles done and smiles in all (0 where that is not known)."""
@@ -99,12 +99,11 @@ def _smiles(path: Path, until: datetime | None, advance: Advance | None) -> Iter
     if until is not None:
         frame = frame[frame["ts"] <= until].reset_index(drop=True)
     total = len(frame[["ts", "symbol", "expiry"]].drop_duplicates())
-    warm: dict[tuple[str, date], RawSvi | None] = {}
-    for done, quotes in enumerate(iter_chains(frame), start=1):
-        key = quotes.symbol, quotes.expiry
-        smile = build_smile(quotes, warm.get(key))
-        warm[key] = smile.svi
-        yield _row(smile)
+    surfaces, done = Surfaces(), 0
+    for chains in by_instant(iter_chains(frame)):
+        for smile in surfaces.build(chains).smiles:
+            yield _row(smile)
+        done += len(chains)
         if advance is not None:
             advance(done, total)
 

@@ -10,7 +10,8 @@ from services.common.lifecycle import Stop
 from services.common.messages import OPTION_CHAIN, ChainSlice
 from services.common.produce import Producer
 from services.common.settings import load
-from services.features.settings import FeaturesSettings
+from services.features.instant import awaited
+from services.features.settings import FeaturesSettings, conventions_of
 from services.features.step import FeaturesStage
 
 
@@ -28,7 +29,7 @@ def run(settings: FeaturesSettings, stop: Stop) -> None:
         stack.enter_context(serve(settings.metrics_port, heartbeat))
         database = stack.enter_context(Database(settings.database_url, "features"))
         producer = stack.enter_context(Producer(settings.kafka_bootstrap, settings.kafka_options))
-        features = FeaturesStage(database, producer)
+        features = FeaturesStage(database, producer, conventions_of(settings))
         stage = Stage("features", OPTION_CHAIN, ChainSlice, features.step,
-                      settings.features_batch, settings.features_batch_seconds)
+                      settings.features_batch, settings.features_batch_seconds, awaited)
         run_stage(stage, settings, producer, stop, heartbeat)

@@ -53,7 +53,7 @@ def _curve(smile: SmileSnapshot) -> dict[str, Any]:
     return {**values, "bumps": None if curve is None else curve.bumps.tolist()}
 
 
-def _desk(smile: SmileSnapshot) -> dict[str, float | None]:
+def _desk(smile: SmileSnapshot) -> dict[str, Any]:
     desk = smile.desk
     return {name: None if desk is None else number(getattr(desk, name))
             for name in DeskMeasures.__slots__}

@@ -1,19 +1,21 @@
-"""One batch of `option-chain`: a smile of each chain, to the table and the topic."""
+"""One batch of `option-chain`: a surface of each instant, to the table and the topic."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 from psycopg2.extras import Json
 
 from ml.features import instant_features
-from ml.smile.build import build_smile
+from ml.instants import ConventionsOf, Surfaces
+from ml.pricing.conventions import conventions
 from services.common import metrics
 from services.common.database import Database, upsert
 from services.common.messages import OPTION_FEATURES, ChainSlice, FeatureRow
 from services.common.produce import Producer
 from services.features.chain import chain_quotes
+from services.features.instant import instants, is_complete
 from services.features.row import feature_row
-from services.features.warm import WarmStarts
 
 TABLE = "option_features"
 KEY = ("symbol", "expiry", "ts")
@@ -21,14 +23,15 @@ COLUMNS = tuple(name for name in FeatureRow.__struct_fields__ if name != "schema
 
 
 class FeaturesStage:
-    """Holds what one smile lends the next: the fit to start from."""
+    """Holds what one surface lends the next: the fits to start from."""
 
-    def __init__(self, database: Database, producer: Producer) -> None:
+    def __init__(self, database: Database, producer: Producer,
+                 conventions_of: ConventionsOf = conventions) -> None:
         self._database, self._producer = database, producer
-        self._warm = WarmStarts()
+        self._surfaces = Surfaces(conventions_of)
 
     def step(self, chains: list[ChainSlice]) -> None:
-        """Upsert and then publish a row per chain.
+        """Upsert and then publish a row per expiry and instant.
 
         The table comes first, so that whoever reads a row on the topic finds those before it in
         the table, and a database that is away makes no duplicates on the topic.
@@ -36,18 +39,21 @@ class FeaturesStage:
         Raises:
             Unavailable: the database or the broker can't take them now.
         """
-        rows = [self.features(chain) for chain in chains]
+        rows = [row for instant in instants(chains) for row in self.features(instant)]
         with self._database.transaction() as cursor:
             upsert(cursor, TABLE, KEY, COLUMNS, [table_row(row) for row in rows])
         for row in rows:
             self._producer.send(OPTION_FEATURES, row)
         _count(rows)
 
-    def features(self, chain: ChainSlice) -> FeatureRow:
-        """The row of one chain; where no smile can be made it says why."""
-        smile = build_smile(chain_quotes(chain), self._warm.get(chain.symbol, chain.expiry))
-        self._warm.keep(smile)
-        return feature_row(smile, instant_features(smile), chain.source)
+    def features(self, instant: list[ChainSlice]) -> list[FeatureRow]:
+        """The rows of one instant, by expiry; where no smile can be made a row says why."""
+        if not is_complete(instant):
+            metrics.INCOMPLETE_INSTANTS.inc()
+        sources = {chain.expiry: chain.source for chain in instant}
+        surface = self._surfaces.build([chain_quotes(chain) for chain in instant])
+        return [feature_row(smile, instant_features(smile), sources[smile.expiry])
+                for smile in surface.smiles]
 
 
 def table_row(row: FeatureRow) -> tuple[Any, ...]:
@@ -62,5 +68,19 @@ def _count(rows: Iterable[FeatureRow]) -> None:
         metrics.SMILES.labels(row.reason or "made").inc()
         for reason, quotes in row.rejects.items():
             metrics.QUOTES_REJECTED.labels(reason).inc(quotes)
-        if row.fit_error is not None:
-            metrics.FIT_ERROR.observe(row.fit_error * 1e4)
+        for violation in row.repaired or ():
+            metrics.VIOLATIONS.labels(violation).inc()
+        if row.repaired and row.moved is not None:
+            metrics.REPAIR_BP.observe(row.moved * 1e4)
+        if row.reason is None:
+            _observe(row)
+
+
+def _observe(row: FeatureRow) -> None:
+    """How good a smile is; what is not known of it is left out."""
+    for metric, value, unit in (
+            (metrics.FIT_ERROR, row.fit_error, 1e-4),
+            (metrics.FORWARD_ERROR_BP, row.forward_error, 1e-4 * (row.forward or math.nan)),
+            (metrics.CONFIDENCE, row.confidence, 1.0)):
+        if value is not None:
+            metric.observe(value / unit)

@@ -13,8 +13,8 @@ from ml.dataset import make_samples
 from ml.errors import TrainingDataError
 from ml.features import instant_features
 from ml.history import from_database, from_quotes
+from ml.instants import Surfaces, by_instant
 from ml.quotes.format import iter_chains, read_quotes, write_quotes
-from ml.smile.build import build_smile
 from services.common.database import upsert
 from services.features.row import feature_row
 from services.features.step import COLUMNS, KEY, TABLE, table_row
@@ -39,11 +39,10 @@ def quotes(tmp_path_factory):
 @pytest.fixture(scope="module")
 def stored(quotes, database_url):
     """The same, as the features stage stores it."""
-    warm, rows = {}, []
-    for one in iter_chains(read_quotes(quotes)):
-        smile = build_smile(one, warm.get(one.expiry))
-        warm[one.expiry] = smile.svi
-        rows.append(feature_row(smile, instant_features(smile), "simulated"))
+    surfaces = Surfaces()
+    rows = [feature_row(smile, instant_features(smile), "simulated")
+            for instant in by_instant(iter_chains(read_quotes(quotes)))
+            for smile in surfaces.build(instant).smiles]
     connection = psycopg2.connect(database_url)
     with connection, connection.cursor() as cursor:
         upsert(cursor, TABLE, KEY, COLUMNS, [table_row(row) for row in rows])

@@ -2,36 +2,42 @@
 
 import math
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+import msgspec
 import numpy as np
 import pytest
 
 from ml.features import INSTANT_FEATURES
 from ml.pricing import black
-from ml.smile.build import build_smile
-from services.common import messages
-from services.common.errors import Unavailable
+from ml.pricing.conventions import conventions
+from ml.smile.surface import build_smile
+from ml.types import DeskMeasures, ForwardSource, RawSvi, SmileCurve, Violation
+from services.common import messages, metrics
+from services.common.errors import SettingsError, Unavailable
 from services.common.messages import ChainSlice, FeatureRow
+from services.features import step
 from services.features.chain import chain_quotes, underlying_price
+from services.features.instant import awaited, instants
 from services.features.row import feature_row
+from services.features.settings import FeaturesSettings, conventions_of
 from services.features.step import COLUMNS, FeaturesStage, table_row
-from services.features.warm import WarmStarts
 
 AT = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
-EXPIRY = date(2026, 12, 18)
+EXPIRY, NEXT = date(2026, 12, 18), date(2027, 1, 15)
 STRIKES = np.arange(560.0, 641.0, 5.0)
 
 
 def chain(at=AT, expiry=EXPIRY, source="simulated", **changes):
-    """A chain with a smile of 20 % flat volatility and a forward of 600."""
+    """A European chain of 20 % flat volatility, a forward of 600 and no interest."""
     strike = np.repeat(STRIKES, 2)
     right = ["C", "P"] * len(STRIKES)
     is_call = np.array([r == "C" for r in right])
     mid = black.price(600.0, strike, 28 / 365, 0.2, is_call)
     n = len(strike)
     fields = {
-        "symbol": "SPY", "expiry": expiry, "sampled_at": at, "slice": 1, "slices": 1,
+        "symbol": "SPX", "expiry": expiry, "sampled_at": at, "slice": 1, "slices": 1,
         "source": source, "underlying_bid": 599.0, "underlying_ask": 601.0,
         "underlying_last": 598.0, "strike": strike.tolist(), "right": right,
         "bid": (mid - 0.02).tolist(), "ask": (mid + 0.02).tolist(), "bid_size": [1.0] * n,
@@ -47,6 +53,19 @@ class Producer:
 
     def send(self, topic, message):
         self.sent.append((topic, message))
+
+
+class Cursorless:
+    """A database whose upserts go nowhere."""
+
+    @contextmanager
+    def transaction(self):
+        yield None
+
+
+@pytest.fixture(autouse=True)
+def no_upserts(monkeypatch):
+    monkeypatch.setattr(step, "upsert", lambda *arguments: None)
 
 
 class AwayDatabase:
@@ -85,8 +104,13 @@ def test_an_unknown_underlying_is_nan():
     assert math.isnan(underlying_price(given))
 
 
+def features(*instant):
+    """The row of the first expiry."""
+    return FeaturesStage(AwayDatabase(), Producer()).features(list(instant))[0]
+
+
 def test_a_chain_gives_the_row_of_its_smile():
-    row = FeaturesStage(AwayDatabase(), Producer()).features(chain())
+    row = features(chain())
 
     assert row.reason is None
     assert row.forward == pytest.approx(600.0, abs=0.05)
@@ -97,7 +121,7 @@ def test_a_chain_gives_the_row_of_its_smile():
 
 
 def test_a_row_survives_the_topic():
-    row = FeaturesStage(AwayDatabase(), Producer()).features(chain())
+    row = features(chain())
 
     assert messages.decode(messages.encode(row), FeatureRow) == row
 
@@ -107,7 +131,7 @@ def test_a_chain_without_a_smile_still_gives_a_row_that_says_why(expiry):
     nothing = {name: [] for name in ("strike", "right", "bid", "ask", "bid_size", "ask_size",
                                      "last", "volume", "open_interest", "quote_time",
                                      "vendor_iv")}
-    row = FeaturesStage(AwayDatabase(), Producer()).features(chain(expiry=expiry, **nothing))
+    row = features(chain(expiry=expiry, **nothing))
 
     assert row.reason
     assert row.forward is None and row.atm_vol is None and row.svi_a is None
@@ -116,11 +140,11 @@ def test_a_chain_without_a_smile_still_gives_a_row_that_says_why(expiry):
 
 
 def test_table_columns_are_the_message_without_its_schema_number():
-    row = FeaturesStage(AwayDatabase(), Producer()).features(chain())
+    row = features(chain())
     values = dict(zip(COLUMNS, table_row(row), strict=True))
 
     assert "schema" not in values
-    assert values["symbol"] == "SPY" and values["ts"] == AT
+    assert values["symbol"] == "SPX" and values["ts"] == AT
     assert values["rejects"].adapted == row.rejects
 
 
@@ -132,51 +156,120 @@ def test_nothing_is_published_while_the_table_can_not_be_written():
     assert producer.sent == []
 
 
-def smile(at=AT, expiry=EXPIRY):
-    return build_smile(chain_quotes(chain(at=at, expiry=expiry)))
-
-
-def test_the_last_fit_is_kept_by_expiry():
-    warm = WarmStarts()
-    made = smile()
-    warm.keep(made)
-
-    assert warm.get("SPY", EXPIRY) == made.svi is not None
-    assert warm.get("SPY", date(2027, 1, 15)) is None
-
-
-def test_a_fit_is_dropped_once_expired():
-    warm = WarmStarts()
-    warm.keep(smile(expiry=EXPIRY))
-    warm.keep(smile(at=datetime(2026, 12, 21, 15, 30, tzinfo=UTC), expiry=date(2027, 1, 15)))
-
-    assert warm.get("SPY", EXPIRY) is None
-    assert len(warm) == 1
-
-
-def test_fits_are_bounded_the_least_recent_going_first():
-    warm = WarmStarts(limit=2)
-    expiries = [date(2026, 12, 18), date(2027, 1, 15), date(2027, 2, 19)]
-    for expiry in expiries:
-        warm.keep(smile(expiry=expiry))
-
-    assert warm.get("SPY", expiries[0]) is None
-    assert warm.get("SPY", expiries[2]) is not None
-
-
 def test_numbers_that_are_not_finite_become_null():
-    made = smile()
+    made = build_smile(chain_quotes(chain()))
     row = feature_row(made, np.array([1.0, np.nan, np.inf]), "recorded")
 
     assert row.features == [1.0, None, None]
     assert row.source == "recorded"
 
 
-def test_after_a_chain_without_a_fit_the_next_begins_from_nothing():
-    warm = WarmStarts()
-    warm.keep(smile())
-    nothing = build_smile(chain_quotes(chain(bid=[None] * 2 * len(STRIKES))))
-    warm.keep(nothing)
+def test_a_row_tells_the_curve_its_repair_and_what_a_desk_reads():
+    made = replace(
+        build_smile(chain_quotes(chain())), forward_source="blend", discount=math.exp(-0.01),
+        tau=0.25, curve=SmileCurve(RawSvi(0.01, 0.1, -0.3, 0.0, 0.1), 0.1, np.array([0.0, 0.02])),
+        calendar_ok=True, lee_ok=True, repaired=("butterfly", "calendar"), moved=0.0012,
+        confidence=0.75, desk=DeskMeasures(-0.4, -0.05, 0.01, math.nan))
+    row = feature_row(made, np.zeros(2), "live")
 
-    assert nothing.svi is None
-    assert warm.get("SPY", EXPIRY) is None
+    assert (row.forward_source, row.rate, row.bumps) == ("blend", pytest.approx(0.04), [0.0, 0.02])
+    assert (row.calendar_ok, row.lee_ok, row.repaired, row.moved, row.confidence) == (
+        True, True, ["butterfly", "calendar"], 0.0012, 0.75)
+    assert (row.skew, row.risk_reversal_25, row.butterfly_25, row.variance_swap_vol) == (
+        -0.4, -0.05, 0.01, None)
+    assert messages.decode(messages.encode(row), FeatureRow) == row
+
+
+def test_a_row_of_before_the_desk_s_measures_is_still_read():
+    old = msgspec.json.decode(messages.encode(features(chain())))
+    for name in ("forward_source", "rate", "bumps", "calendar_ok", "lee_ok", "repaired", "moved",
+                 "confidence", *DeskMeasures.__slots__):
+        del old[name]
+    read = messages.decode(msgspec.json.encode(old), FeatureRow)
+
+    assert read.atm_vol == old["atm_vol"]
+    assert read.confidence is None and read.repaired is None
+
+
+def test_the_names_on_the_topic_are_those_of_the_smile():
+    assert messages.ForwardSource == ForwardSource
+    assert messages.Violation == Violation
+
+
+# --- instants
+
+def surface(at=AT, expiries=(EXPIRY, NEXT), symbol="SPX"):
+    """The slices of one instant."""
+    return [chain(at=at, expiry=expiry, slice=place, slices=len(expiries), symbol=symbol)
+            for place, expiry in enumerate(expiries, start=1)]
+
+
+def test_a_batch_gives_a_row_per_expiry_and_instant_in_order():
+    later = AT + timedelta(seconds=2)
+    producer = Producer()
+    batch = [*surface()[::-1], *surface(symbol="QQQ"), *surface(at=later)]
+    FeaturesStage(Cursorless(), producer).step(batch)
+
+    assert [(row.symbol, row.ts, row.expiry) for _, row in producer.sent] == [
+        ("SPX", AT, EXPIRY), ("SPX", AT, NEXT), ("QQQ", AT, EXPIRY), ("QQQ", AT, NEXT),
+        ("SPX", later, EXPIRY), ("SPX", later, NEXT)]
+
+
+def test_a_slice_that_comes_twice_makes_one_row_of_the_last():
+    again = chain(source="delayed")
+    rows = FeaturesStage(AwayDatabase(), Producer()).features([*surface(), again])
+
+    assert [(row.expiry, row.source) for row in rows] == [
+        (EXPIRY, "delayed"), (NEXT, "simulated")]
+
+
+def test_an_instant_without_all_its_slices_is_made_and_counted():
+    before = metrics.INCOMPLETE_INSTANTS._value.get()
+    producer = Producer()
+    FeaturesStage(Cursorless(), producer).step([surface()[1], *surface(symbol="QQQ")])
+
+    assert [(row.symbol, row.expiry) for _, row in producer.sent] == [
+        ("SPX", NEXT), ("QQQ", EXPIRY), ("QQQ", NEXT)]
+    assert metrics.INCOMPLETE_INSTANTS._value.get() == before + 1
+
+
+def test_only_the_last_instant_of_a_symbol_is_awaited():
+    first, second = surface(), surface(at=AT + timedelta(seconds=2))
+    other = surface(symbol="QQQ")
+
+    assert awaited([*first, *other]) == []
+    assert awaited([first[0], other[1]]) == [0, 1]
+    assert awaited([first[0], other[0], second[0], other[1]]) == [2]
+    assert awaited([first[0], *second]) == []
+    assert awaited([first[0], first[0]]) == [0, 1]
+    assert awaited([]) == []
+
+
+def test_instants_are_gathered_out_of_any_mixture():
+    first, second = surface(), surface(symbol="QQQ")
+
+    assert instants([first[1], second[0], first[0], second[1]]) == [first[::-1], second]
+
+
+# --- settings
+
+def settings(**given):
+    return FeaturesSettings(kafka_bootstrap="k:9092", database_url="postgresql://u@h/d", **given)
+
+
+def test_without_settings_the_symbol_s_own_conventions_hold():
+    assert conventions_of(settings())("SPX") == conventions("SPX")
+
+
+def test_a_rate_and_dividends_are_believed_as_they_are_set():
+    style = conventions_of(settings(rate=0.05, dividends="2026-12-18:1.95,2026-09-18:1.85"))("SPY")
+
+    assert style.rate == 0.05 and style.rate_deviation < conventions("SPY").rate_deviation
+    assert [(one.ex_date, one.amount) for one in style.dividends] == [
+        (date(2026, 9, 18), 1.85), (date(2026, 12, 18), 1.95)]
+    assert style.is_american
+
+
+def test_dividends_that_can_not_be_read_are_refused_by_the_settings_name():
+    with pytest.raises(SettingsError, match=r"SMILE_DIVIDENDS is not valid: .*soon"):
+        conventions_of(settings(dividends="soon:1.85"))
