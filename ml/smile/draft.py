@@ -106,7 +106,10 @@ def with_forward(draft: Draft, forward: ExpiryForward | None) -> Draft:
     if forward is None:
         return replace(draft, reason=NO_FORWARD)
     quotes = draft.quotes
-    codes = quality.mark(draft.codes, np.isin(quotes.strike, forward.off_parity), "off_parity")
+    codes = draft.codes
+    for side, strikes in ((quotes.is_call, forward.off_calls), (~quotes.is_call, forward.off_puts)):
+        if len(strikes):
+            codes = quality.mark(codes, side & np.isin(quotes.strike, strikes), "off_parity")
     cheap = quality.below_intrinsic(quotes, forward.forward, forward.discount)
     return replace(draft, forward=forward, codes=quality.mark(codes, cheap, "below_intrinsic"))
 

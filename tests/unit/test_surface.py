@@ -90,8 +90,10 @@ def test_an_absurd_quote_is_an_outlier_and_does_not_move_the_smile():
     row = int(np.flatnonzero(~chain.is_call & (chain.strike < 0.97 * FORWARD))[-1])
     chain.bid[row] += 3.0
     chain.ask[row] += 3.0
+    assert set(build_smile(chain).rejects) == {"off_parity"}
+    chain.ask[chain.is_call & (chain.strike == chain.strike[row])] = np.nan
     smile = build_smile(chain)
-    assert smile.rejects == {"outlier": 1}
+    assert smile.rejects == {"one_sided": 1, "outlier": 1}
     assert smile.grid_vol == pytest.approx(clean.grid_vol, abs=5e-4)
 
 
@@ -133,6 +135,7 @@ def test_quotes_that_are_no_smile_are_refused():
     factor = np.where(np.arange(len(chain.strike)) % 4 < 2, 2.5, 1.0)
     wing = np.abs(np.log(chain.strike / FORWARD)) > 0.02
     scaled = np.where(wing, factor, 1.0)
+    chain.ask[wing & (chain.is_call == (chain.strike < FORWARD))] = np.nan  # no parity to tell
     smile = build_smile(replace(chain, bid=chain.bid * scaled, ask=chain.ask * scaled))
     assert smile.reason == making.NO_FIT
     assert len(smile.quotes.strike) > 10
