@@ -1,6 +1,7 @@
 """`python -m ml.smile SOURCE`: the smiles of one instant, as a table, a picture and JSON."""
 
 import argparse
+import io
 import itertools
 import json
 import os
@@ -34,6 +35,8 @@ _EXAMPLES = """examples:
 def main(arguments: list[str] | None = None) -> int:
     """Show what was asked for; 0 if it was done, 2 with one sentence for a user's mistake."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without ± or → shows a question mark
     try:
         _run(options)
         sys.stdout.flush()

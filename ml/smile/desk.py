@@ -6,7 +6,7 @@ total variance w at that very k. Volatilities are decimals, `tau` in years, k = 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from math import exp, inf, log, sqrt
 
@@ -99,7 +99,7 @@ def fixed_tenors(
 
     Between the two nearest expiries that have a curve, total variance is linear in tau at the
     same log-moneyness, which keeps a surface free of calendar arbitrage so; ln F is linear too.
-    There is no extrapolation.
+    There is no extrapolation. A variance swap that one of the two lacks is missing between them.
     """
     known = sorted((smile for smile in smiles if smile.curve is not None and smile.tau > 0),
                    key=lambda smile: smile.tau)
@@ -164,7 +164,10 @@ def _between(
     k = _mesh(scale)
     near, far = derivatives(left.curve, k), derivatives(right.curve, k)
     variance, slope = ((1 - share) * near[at] + share * far[at] for at in (0, 1))
-    return _measures(k, variance, slope, scale, tau)
+    atm_vol, desk = _measures(k, variance, slope, scale, tau)
+    swaps = [measures(smile.curve, smile.tau).variance_swap_vol
+             for smile, weight in ((left, 1 - share), (right, share)) if weight and smile.curve]
+    return atm_vol, replace(desk, variance_swap_vol=_NAN) if np.isnan(swaps).any() else desk
 
 
 def _mesh(scale: float) -> Floats:

@@ -1,7 +1,6 @@
 """A surface as a JSON document; `docs/smile.md` says what each key is. Missing is null."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from ml.smile.convert import SviConversionError, to_jump_wings
 from ml.smile.curve import KNOTS
 from ml.smile.desk import FixedTenor, swap_beyond
 from ml.smile.grid import GRID_Z
-from ml.smile.reading import Reading, SurfaceReading
+from ml.smile.reading import Reading, SurfaceReading, ex_date
 from ml.types import SmileSnapshot
 
 SCHEMA = 1
@@ -45,7 +44,7 @@ def _term(term: TermStructure, reading: SurfaceReading) -> Json:
     return {
         **_fields(term, "spot", "spot_error", "spot_gap", "spot_off", "rate_error"),
         "dividends": [
-            {"ex_date": (at + timedelta(days=365 * years)).date(), "amount": amount, "error": error}
+            {"ex_date": ex_date(at, years), "amount": amount, "error": error}
             for years, amount, error in zip(term.dividend_times.tolist(), term.dividends.tolist(),
                                             term.dividend_errors.tolist(), strict=True)],
     }

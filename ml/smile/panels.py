@@ -51,7 +51,7 @@ def heading(figure: Figure, reading: SurfaceReading, note: str, margin: float, h
     spot = next((one.smile.underlying for one in reading.expiries), float("nan"))
     left = margin / width
     figure.text(left, 1 - 0.22 / height, surface.symbol, size=13, weight="bold", va="center")
-    facts = [f"{surface.at:%Y-%m-%d %H:%M:%S} UTC", f"spot {spot:.2f}",
+    facts = [f"{surface.at:%Y-%m-%d %H:%M:%S} UTC", f"spot {spot:.2f}" if np.isfinite(spot) else "",
              f"{smiles} smile{'s' * (smiles != 1)}", f"{reading.clock}", note]
     figure.text(left, 1 - 0.45 / height, "   ".join(fact for fact in facts if fact), size=8,
                 color=TEXT, va="center")
@@ -223,7 +223,7 @@ def _vol_limits(one: Reading, vol: Floats) -> Limits:
     edges = edges[np.isfinite(edges)]
     low = min(float(np.nanmin(known)), float(np.quantile(edges, 0.05)) if len(edges) else np.inf)
     high = max(float(np.nanmax(known)), float(np.quantile(edges, 0.95)) if len(edges) else 0.0)
-    pad = 0.06 * (high - low)
+    pad = 0.06 * (high - low) or 0.01
     return max(low - pad, 0.0), high + pad
 
 

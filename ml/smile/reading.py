@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from math import sqrt
 
 import numpy as np
 
-from ml.calendar import trading_year_fraction, trading_years
+from ml.calendar import session_bounds, session_day, trading_year_fraction, trading_years
 from ml.smile.desk import FixedTenor, Residuals, fixed_tenors, rich_cheap
 from ml.smile.surface import Surface
 from ml.types import ChainQuotes, DeskMeasures, QuotePoints, SmileSnapshot, Violation
@@ -79,6 +79,18 @@ def read_surface(
     expiries = tuple(_read(smile, by_expiry[smile.expiry], clock) for smile in surface.smiles)
     tenors = tuple(_tenor_on(tenor, surface, clock) for tenor in fixed_tenors(surface.smiles))
     return SurfaceReading(surface, expiries, tenors, clock)
+
+
+def ex_date(at: datetime, years: float) -> date:
+    """The date of a dividend whose ex-instant is `years` (ACT/365) after `at`.
+
+    That instant is just after a close, so that it is the first session opening then.
+    """
+    moment = at + timedelta(days=365 * years)
+    day = session_day(moment)
+    while (session := session_bounds(day)) is None or session[0] < moment:
+        day += timedelta(days=1)
+    return day
 
 
 def restated(smile: SmileSnapshot, tau: float) -> SmileSnapshot:

@@ -1,14 +1,13 @@
 """A surface as plain text: a line per expiry, fixed tenors, rejected quotes."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 
 import numpy as np
 
 from ml.pricing.term import TermStructure
 from ml.smile.desk import FixedTenor, swap_beyond
 from ml.smile.filter import REASONS
-from ml.smile.reading import Reading, SurfaceReading
+from ml.smile.reading import Reading, SurfaceReading, ex_date
 from ml.types import DeskMeasures, ForwardSource, Violation
 
 MAX_WIDTH = 140
@@ -108,7 +107,7 @@ def _carry(term: TermStructure, reading: SurfaceReading) -> Iterator[str]:
 def _dividends(term: TermStructure, reading: SurfaceReading) -> str:
     known = zip(term.dividend_times.tolist(), term.dividends.tolist(),
                 term.dividend_errors.tolist(), strict=True)
-    said = [f"{(reading.surface.at + timedelta(days=365 * years)).date()} {amount:.2f}"
+    said = [f"{ex_date(reading.surface.at, years)} {amount:.2f}"
             + (f" ± {error:.2f}" if error > 0 else "") for years, amount, error in known]
     more = len(said) - _MOST_DIVIDENDS
     return ", ".join(said[:_MOST_DIVIDENDS]) + (f" and {more} more" if more > 0 else "")
@@ -127,8 +126,9 @@ def _expiry_cells(one: Reading) -> list[str]:
     if smile.curve is None:
         return [*cells, f"no smile: {smile.reason}"]
     *desk, swap = _desk_cells(smile.desk)
+    star = "*" if swap != "-" and swap_beyond(smile) > _BEYOND else ""
     return [
-        *cells, _percent(smile.atm_vol), *desk, swap + "*" * (swap_beyond(smile) > _BEYOND),
+        *cells, _percent(smile.atm_vol), *desk, swap + star,
         f"{_basis(smile.fit_error)}/{_basis(one.half_spread)}", _percent(one.inside, 0),
         f"{len(smile.quotes.strike)}/{smile.quotes_total}", arbitrage_flags(one),
         _number(smile.confidence, ".2f")]

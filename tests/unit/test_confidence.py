@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
+from ml.quotes.format import iter_chains
+from ml.quotes.source import load
 from ml.smile.confidence import SCALES, FitEvidence, confidence, evidence_of, factors
+from ml.smile.curve import volatility
+from ml.smile.surface import build_surface
 from tests.unit.desk_smiles import make_smile
 
 NAN = float("nan")
@@ -103,3 +108,46 @@ def test_a_smile_that_is_none_has_no_confidence():
     empty = replace(make_smile(30).quotes, **{name: np.empty(0) for name in (
         "strike", "log_moneyness", "bid_iv", "mid_iv", "ask_iv")})
     assert confidence(evidence_of(replace(make_smile(30), quotes=empty))) == 0
+
+
+def thinned(chain, smile, share, random):
+    """The chain with a random share of its strikes, all of them within the used ones."""
+    strikes = np.unique(chain.strike)
+    near = strikes[(strikes >= smile.quotes.strike[0]) & (strikes <= smile.quotes.strike[-1])]
+    kept = random.choice(near, max(int(share * len(near)), 8), replace=False)
+    rows = np.flatnonzero(np.isin(chain.strike, kept))
+    columns = ("strike", "is_call", "bid", "ask", "quote_age_s")
+    return replace(chain, **{name: getattr(chain, name)[rows] for name in columns})
+
+
+def missed_by(smile, full):
+    """Root mean square of `smile` minus the mids that it was not built of, over σ_ATM."""
+    z = full.quotes.log_moneyness / (full.atm_vol * full.tau**0.5)
+    held = ~np.isin(full.quotes.strike, smile.quotes.strike) & (z > -2.5) & (z < 1.5)
+    k = np.log(full.quotes.strike[held] / smile.forward)
+    off = volatility(smile.curve, smile.tau, k) - full.quotes.mid_iv[held]
+    return float(np.sqrt(np.mean(off**2))) / full.atm_vol if held.sum() > 2 else NAN
+
+
+@pytest.mark.parametrize(("folder", "least"), [
+    ("lean_goog_2015-12-24", 0.5), ("spy_chain_2026-08", 0.5)])
+def test_confidence_tells_which_real_smiles_miss_the_strikes_left_out(shared_data, folder, least):
+    quotes = load(shared_data / folder)
+    instants = quotes["ts"].drop_duplicates().iloc[-60::20] if "goog" in folder else (
+        quotes["ts"].drop_duplicates())
+    random, trust, missed = np.random.default_rng(0), [], []
+    for at in instants:
+        chains = list(iter_chains(quotes[quotes["ts"] == at].reset_index(drop=True)))
+        full = {smile.expiry: smile for smile in build_surface(chains).smiles if smile.curve}
+        for share in (0.12, 0.25, 0.5):
+            thin = [thinned(chain, full[chain.expiry], share, random)
+                    for chain in chains if chain.expiry in full]
+            for smile in build_surface(thin).smiles:
+                if smile.curve:
+                    trust.append(smile.confidence)
+                    missed.append(missed_by(smile, full[smile.expiry]))
+    known = np.isfinite(missed)
+    rank = spearmanr(np.array(trust)[known], np.array(missed)[known]).statistic
+    print(f"{folder}: rank correlation of confidence and error {rank:.2f} over {known.sum()}")
+    assert known.sum() > 50
+    assert rank < -least

@@ -160,6 +160,14 @@ def test_an_affine_variance_swap_is_between_its_neighbours():
     assert total[1] == pytest.approx(0.75 * total[0] + 0.25 * total[2], rel=5e-3)
 
 
+def test_between_a_swap_that_diverges_and_another_there_is_none():
+    steep = replace(make_smile(20), curve=plain(RawSvi(0.01, 1.1, -0.8, 0.0, 0.1)))
+    between, at_far = fixed_tenors([steep, make_smile(60)], [30, 60])
+    assert np.isnan(between.desk.variance_swap_vol)
+    assert np.isfinite(between.desk.risk_reversal_25)
+    assert np.isfinite(at_far.desk.variance_swap_vol)
+
+
 def test_beyond_the_expiries_a_tenor_is_missing():
     found = fixed_tenors([make_smile(20), make_smile(60)])
     assert [tenor.days for tenor in found] == list(TENORS)

@@ -15,6 +15,7 @@ from ml.calendar import expiry_instant
 from ml.quotes.format import write_quotes
 from ml.smile.__main__ import main
 from tests.unit.chains import AT, EXPIRY, SPOT, make_chain
+from tests.unit.test_smile_report import DOCUMENT, keys
 
 ROOT = Path(__file__).parents[2]
 THIN = date(2026, 9, 25)
@@ -174,7 +175,11 @@ def test_real_quotes_are_shown_drawn_and_written(run, shared_data, tmp_path):
     code, out, _ = run(shared_data / "spy_chain_2026-08", "--json", tmp_path / "s.json", "--plot",
                        tmp_path / "s.png")
     assert code == 0
-    smiles = json.loads((tmp_path / "s.json").read_text("utf-8"))["surfaces"][0]["smiles"]
+    whole = json.loads((tmp_path / "s.json").read_text("utf-8"))
+    assert {name for name in keys(whole) if f"`{name}`" not in DOCUMENT} == set()
+    smiles = whole["surfaces"][0]["smiles"]
+    assert "dividends 2026-09-18" in out
+    assert whole["surfaces"][0]["term"]["dividends"][0]["ex_date"] == "2026-09-18"
     assert all(smile["expiry"] in out for smile in smiles)
     assert sum(smile["reason"] is None for smile in smiles) > 15
     assert (tmp_path / "s.png").stat().st_size > 100_000

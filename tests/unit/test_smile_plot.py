@@ -142,3 +142,14 @@ def test_a_picture_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "q.png").mkdir()
     with pytest.raises(OutputError, match="can't be written"):
         plot.save(many(1), tmp_path / "q.png")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_flat_smile_with_spreads_of_nothing_and_no_spot_is_drawn(tmp_path):
+    flat = replace(make_smile(35), underlying=float("nan"), curve=replace(
+        make_curve(35), svi=RawSvi(0.0025, 0.0, 0.0, 0.0, 0.1)))
+    vol = np.full(33, (0.0025 / (35 / 365)) ** 0.5)
+    quotes = replace(flat.quotes, bid_iv=vol, mid_iv=vol, ask_iv=vol)
+    reading = make_reading(replace(flat, quotes=quotes))
+    assert not any("nan" in text for text in texts(plot.draw_page(reading, reading.expiries)))
+    assert plot.save(reading, tmp_path / "q.png")

@@ -3,16 +3,19 @@
 import json
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ml.calendar import trading_years, year_fraction
+from ml.pricing.dividends import years_to_ex
+from ml.smile.confidence import SCALES
 from ml.smile.curve import volatility
 from ml.smile.document import document
-from ml.smile.reading import Clock, read_surface, restated
+from ml.smile.filter import REASONS
+from ml.smile.reading import Clock, ex_date, read_surface, restated
 from ml.smile.report import MAX_WIDTH, arbitrage_flags, columns, report
 from ml.smile.surface import Surface
 from tests.unit.chains import AT, EXPIRY, make_chain
@@ -63,6 +66,11 @@ def test_on_the_trading_clock_smiles_and_tenors_are_restated_and_days_are_not():
     for one, other in tenors:
         assert other.tau == trading_years(AT, AT + timedelta(days=one.days))
     assert "trading time" in next(report(trading))
+
+
+@pytest.mark.parametrize("day", [date(2026, 9, 18), date(2026, 11, 30), date(2027, 1, 4)])
+def test_a_dividend_is_shown_at_its_ex_date(day):
+    assert ex_date(AT, years_to_ex(AT, [day])[0]) == day
 
 
 def test_the_report_has_a_line_for_each_expiry():
@@ -156,5 +164,9 @@ def keys(value):
 
 def test_every_key_of_the_document_is_documented():
     reading = make_reading(make_smile(35), make_smile(42))
-    reasons = {"stale"}
-    assert {name for name in keys(made(reading)) if f"`{name}`" not in DOCUMENT} <= reasons
+    assert {name for name in keys(made(reading)) if f"`{name}`" not in DOCUMENT} == set()
+
+
+def test_every_reason_and_factor_is_documented():
+    names = {*REASONS, *SCALES}
+    assert {name for name in names if f"`{name}`" not in DOCUMENT} == set()
