@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.pricing import black, implied
-from ml.pricing.american_side import MAX_TOTAL, Side
+from ml.pricing.american_newton import MAX_TOTAL
+from ml.pricing.american_side import Side
 from ml.pricing.carry import Carry
 from ml.types import Bools, Floats
 
@@ -62,9 +63,9 @@ def _premium(side: Side, strike: Floats, vol: Floats) -> Floats:
     """At least what exercise now, or without volatility at its best instant, is worth more."""
     value, moving = np.zeros(len(vol)), np.flatnonzero(vol > 0.0)
     value[moving] = side.premium(strike[moving], vol[moving])
-    exercise = side.exercise(strike)
-    best = np.where(vol > 0.0, exercise[0], exercise.max(axis=0))
-    return np.maximum(value, best - side.european(strike, vol))
+    best = np.where(vol > 0.0, side.exercise(strike), side.best_exercise(strike))
+    european = black.price(side.forward, strike, side.tau, vol, side.is_call)
+    return np.maximum(value, best - european)
 
 
 def american_price(

@@ -31,26 +31,25 @@ _FINE = 4  # points to a node distance
 def premiums(
     lattice: Lattice, forward: float, strike: Floats, vol: Floats, level: NDArray[np.int64],
     is_call: bool, values: Floats, commons: Floats,
-) -> None:  # fmt: skip
-    """Each option's premium extrapolated from `level` and the next one, 0 or more, to `values`.
+) -> None:
+    """Each option's premium, extrapolated from `level` 0 or 1 and the next one, to `values`.
 
-    `commons` gets that of level 1 by itself, which is one of the two.
+    `commons` gets that of level 1 by itself; where `level` is −1, so do `values`.
     """
     work = np.empty((_ROWS, CAPACITY))
     for i in range(len(strike)):
         values[i], commons[i] = 0.0, 0.0
         if never_optimal(lattice, strike[i], is_call):
             continue
-        higher, lower = 0.0, 0.0
-        for k in (level[i] + 1, level[i]):
-            if k == 0 and lattice.dates_only:
-                break
-            lower = roll_back(lattice, k, forward, strike[i], vol[i], is_call, work)
-            if k == 1:
-                commons[i] = lower
-            if k > level[i]:
-                higher = lower
-        values[i] = max(higher if lattice.dates_only else 2.0 * higher - lower, 0.0)
+        common = roll_back(lattice, 1, forward, strike[i], vol[i], is_call, work)
+        value = common
+        if level[i] == 0 and common > 0.0 and not lattice.dates_only:
+            value = 2.0 * common - roll_back(lattice, 0, forward, strike[i], vol[i], is_call, work)
+        elif level[i] == 1 and common > 0.0:
+            value = roll_back(lattice, 2, forward, strike[i], vol[i], is_call, work)
+            if not lattice.dates_only:
+                value = 2.0 * value - common
+        values[i], commons[i] = max(value, 0.0), common
 
 
 @compiled
@@ -91,7 +90,15 @@ def roll_back(
     european = _expected(lattice.density[level], low - TAPS, a, c, size, work)
     for j in range(size):
         new[j] = old[j]
-    edge = size - TAPS if is_call else 0  # pads where exercise may pay; the others stay 0
+    # Out of the money the pads stay 0. In the money they are worth the best exercise to come,
+    # which is linear in the underlying and thus not changed by going back.
+    edge, nearest = (size - TAPS, size - TAPS) if is_call else (0, TAPS - 1)
+    pad_growth, pad_cost = 1.0, c
+    if lattice.short:
+        now = a * lattice.borrow_growth[last]
+        cost = side * (lattice.rate_growth[last] * strike - lattice.cash[last])
+        if now * price[nearest] - cost > a * price[nearest] - c:
+            pad_growth, pad_cost = lattice.borrow_growth[last], cost
     stride, row, factor = 1 << (LEVELS - 1 - level), -1, 1.0
     for i in range(last - stride, 0, -stride):
         if lattice.interval[i] != row:
@@ -101,8 +108,10 @@ def roll_back(
         now = a * lattice.borrow_growth[i]
         cost = side * (lattice.rate_growth[i] * strike - lattice.cash[i])
         number = _step(old, new, excess, price, lattice.weights, row, now, cost, count)
+        if now * price[nearest] - cost > a * pad_growth * price[nearest] - pad_cost:
+            pad_growth, pad_cost = lattice.borrow_growth[i], cost
         for j in range(edge, edge + TAPS):
-            new[j] = max(a * price[j] - c, now * price[j] - cost)
+            new[j] = a * pad_growth * price[j] - pad_cost
         if 0 < number < count and (is_call or lattice.variance[row] > _RESOLVED):
             k = TAPS - 1 + (count - number if is_call else number)
             if (excess[k] > 0.0) != (excess[k + 1] > 0.0) and TAPS < k < size - TAPS - 2:
@@ -223,7 +232,7 @@ def _project(fine: Floats, centre: int) -> float:
         weight = near if t < 1.0 else (1.0 - t) * (2.0 - t) * (3.0 - t) / 6.0
         total += weight * (fine[centre - i] + fine[centre + i])
         norm += 2.0 * weight
-    return total / norm
+    return float(total / norm)
 
 
 @compiled
@@ -267,7 +276,7 @@ def _step(
             w0 * old[j + 6] + w1 * (old[j + 5] + old[j + 7]) + w2 * (old[j + 4] + old[j + 8])
             + w3 * (old[j + 3] + old[j + 9]) + w4 * (old[j + 2] + old[j + 10])
             + w5 * (old[j + 1] + old[j + 11]) + w6 * (old[j] + old[j + 12])
-        )  # fmt: skip
+        )
         now = a * price[j + 6] - c
         excess[j + 6] = hold - now
         new[j + 6] = max(hold, now)

@@ -23,10 +23,11 @@ CAPACITY: Final = 1024
 """Nodes that a slice may have."""
 _VARIANCE = 1.8
 """Of the longest step, in squared node distances."""
-_SHORT_CALL, _SHORT_PUT = 0.3, 0.15
+_SHORT_CALL, _SHORT_PUT = 0.3, 0.25
 """How close to expiry, in steps of the coarsest level, the last ex-dividend instant becomes the
 last slice: what is lost is exercise after it."""
-_REACH = 8.5  # standard deviations
+_RATIO = 1.8
+_REACH = 6.5  # standard deviations that the density covers
 
 
 def _moment_inverse() -> Floats:
@@ -69,15 +70,18 @@ class Lattice(NamedTuple):
 def lay_out(
     tau: float, rate: float, borrow: float, times: Floats, amounts: Floats, is_call: bool,
     base: int,
-) -> Lattice:  # fmt: skip
+) -> Lattice:
     """The lattice of about `base` steps on the coarsest level."""
     edges = _edges(tau, times, (_SHORT_CALL if is_call else _SHORT_PUT) * tau / base)
     intervals = len(edges) - 1
+    target = tau / base
+    for k in range(1, intervals):
+        target = min(target, max(_RATIO * (edges[k + 1] - edges[k]), 0.4 * tau / base))
     steps = np.empty(intervals, dtype=np.int64)
     longest = 0.0
     for k in range(intervals):
         length = edges[k + 1] - edges[k]
-        steps[k] = max(1, int(length * base / tau + 0.5))
+        steps[k] = max(1, math.ceil(length / target - 0.2))
         longest = max(longest, length / steps[k])
     spacing = math.sqrt(longest / _VARIANCE)
     fine = 1 << (LEVELS - 1)
@@ -95,7 +99,7 @@ def lay_out(
     return Lattice(
         time, rate_growth, borrow_growth, cash, interval, variance, weights, density, spacing, tau,
         time[-1] < tau or cash[-1] > 0.0, is_call and rate >= 0.0 and borrow <= 0.0,
-    )  # fmt: skip
+    )
 
 
 @compiled
@@ -144,7 +148,7 @@ def _set_weights(variance: float, weights: Floats) -> None:
 def _cash(
     time: Floats, tau: float, rate: float, growth: float, times: Floats, amounts: Floats,
     is_call: bool,
-) -> Floats:  # fmt: skip
+) -> Floats:
     """At an ex-dividend instant a call is exercised before the drop and a put after it."""
     cash = np.zeros(len(time))
     for k in range(len(times)):

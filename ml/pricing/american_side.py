@@ -8,31 +8,35 @@ is large, each price has a search of its own on a finer lattice.
 All prices here are carried to expiry at the rate: today's times e^(r τ).
 """
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.compiled import compiled
 from ml.pricing import american_kernel as kernel
 from ml.pricing import black, implied
 from ml.pricing.american_lattice import Lattice, lay_out
+from ml.pricing.american_newton import (
+    FINE,
+    FINER,
+    FINEST,
+    LARGE,
+    ROUGH,
+    begin,
+    finish,
+    second_point,
+)
 from ml.pricing.carry import Carry
 from ml.types import Bools, Floats
 
 Codes = NDArray[np.int64]
 
-MAX_TOTAL = 5.0
-"""σ √τ beyond which no early exercise is computed."""
 _COARSE, _FINE = 8, 32  # steps of the lattice's coarsest level
-_LARGE = 0.015  # premium over vega, in volatility, that wants the fine lattice,
-_SMALL = 0.0002  # and to which the coarse lattice's coarser levels are good enough
-_APART = 0.98  # ratio of the two volatilities at least
-_FAR = 0.002  # change of premium over vega from which a side gets a premium of its own
 _LEAST = 1e-3  # share of the European volatility below which no solution is sought
-_STEPS = 40
+_FAR, _NEAR = 0.002, 0.00005  # premium's change over vega that wants a new premium
+_REPEATS = 6
+_SEARCH_STEPS = 40
 _TOLERANCE = 1e-8
 
 
@@ -47,10 +51,12 @@ class Side:
 
     @cached_property
     def coarse(self) -> Lattice:
+        """The lattice that serves most premiums."""
         return self._lattice(_COARSE)
 
     @cached_property
     def fine(self) -> Lattice:
+        """The lattice for large premiums."""
         return self._lattice(_FINE)
 
     def _lattice(self, base: int) -> Lattice:
@@ -62,168 +68,130 @@ class Side:
 
     def premium(self, strike: Floats, vol: Floats) -> Floats:
         """Premium, by the lattice that its size wants."""
-        value, _ = self.rolled(strike, vol, np.ones(len(vol), dtype=np.int64))
-        large = np.flatnonzero(value > _LARGE * self.vega(strike, vol))
+        value, _ = self.rolled(strike, vol, np.full(len(vol), FINER))
+        vega = black.vega(self.forward, strike, self.tau, vol)
+        large = np.flatnonzero(value > LARGE * vega)
         if len(large):
             value[large] = self.finest(strike[large], vol[large])
         return value
 
     def rolled(self, strike: Floats, vol: Floats, level: Codes) -> tuple[Floats, Floats]:
-        """Premium from two levels of the coarse lattice, and that of level 1 by itself."""
+        """Premium as well as `level` says, and roughly: that of the coarse lattice's level 1.
+
+        Levels are those of `ml.pricing.american_kernel.premiums`; FINEST wants the fine lattice.
+        """
         values, commons = np.empty(len(vol)), np.empty(len(vol))
+        rough = np.where(level == FINEST, ROUGH, level)
         kernel.premiums(
-            self.coarse, self.forward, strike, vol, level, self.is_call, values, commons
+            self.coarse, self.forward, strike, vol, rough, self.is_call, values, commons
         )
+        large = np.flatnonzero(level == FINEST)
+        if len(large):
+            values[large] = self.finest(strike[large], vol[large])
         return values, commons
 
-    def finest(self, strike: Floats, vol: Floats) -> Floats:
+    def finest(self, strike: Floats, vol: Floats, level: int = FINE) -> Floats:
         """Premium from the fine lattice."""
         values, commons = np.empty(len(vol)), np.empty(len(vol))
-        level = np.zeros(len(vol), dtype=np.int64)
-        kernel.premiums(self.fine, self.forward, strike, vol, level, self.is_call, values, commons)
+        levels = np.full(len(vol), level)
+        kernel.premiums(self.fine, self.forward, strike, vol, levels, self.is_call, values, commons)
         return values
 
-    def never_optimal(self, strike: Floats) -> Bools:
-        """Where the forward to expiry is worth more than exercise at each instant, for sure."""
-        growth, cost = self.coarse.borrow_growth, self._costs(strike)
-        if self.is_call:
-            return np.asarray((growth <= 1.0).all() & (cost >= strike).all(axis=0))
-        return np.asarray((growth >= 1.0).all() & (cost <= strike).all(axis=0))
+    def finished(self, price: Floats, start: Floats, points: Floats) -> tuple[Floats, Bools]:
+        """Volatilities by `american_newton.finish`, and where the premium is far from known."""
+        found, far = np.empty(price.shape), np.empty(price.shape, dtype=np.bool_)
+        finish(np.ascontiguousarray(price), np.ascontiguousarray(start), points,
+               self.forward, self.tau, self.is_call, found, far)
+        return found, far
 
     def exercise(self, strike: Floats) -> Floats:
-        """Value of exercise now and, in rows, at each later instant without volatility."""
-        gain = self.forward * self.coarse.borrow_growth[:, None] - self._costs(strike)
-        return gain if self.is_call else -gain
+        """Value of exercise now."""
+        gain = self.forward * self.coarse.borrow_growth[0] + self.coarse.cash[0]
+        gain = gain - self.coarse.rate_growth[0] * strike
+        return np.asarray(gain if self.is_call else -gain)
 
-    def _costs(self, strike: Floats) -> Floats:
-        lattice = self.coarse
-        return np.asarray(lattice.rate_growth[:, None] * strike - lattice.cash[:, None])
-
-    def vega(self, strike: Floats, vol: Floats) -> Floats:
-        """European vega."""
-        return black.vega(self.forward, strike, self.tau, vol)
-
-    def european(self, strike: Floats, vol: Floats) -> Floats:
-        """European price."""
-        return black.price(self.forward, strike, self.tau, vol, self.is_call)
+    def best_exercise(self, strike: Floats) -> Floats:
+        """Value of exercise at its best instant if the underlying moves along its forwards."""
+        gain = self.forward * self.coarse.borrow_growth + self.coarse.cash
+        gain = gain[:, None] - self.coarse.rate_growth[:, None] * strike
+        return np.asarray((gain if self.is_call else -gain).max(axis=0))
 
     def invert(self, price: Floats, strike: Floats) -> tuple[Floats, Codes]:
         """Volatility and reason of each price, (rows, n); a column's rows are of one option."""
-        vol, code = implied.solve(price, self.forward, strike, self.tau, self.is_call)
-        solved = code == implied.SOLVED
-        code[solved & (price <= self.exercise(strike)[0])] = implied.AT_OR_BELOW_INTRINSIC
-        code[solved & ~(vol * math.sqrt(self.tau) <= MAX_TOTAL)] = implied.OUT_OF_DOMAIN
-        vol[code != implied.SOLVED] = np.nan
-        columns = np.flatnonzero(np.isfinite(vol).any(axis=0) & ~self.never_optimal(strike))
+        vol, code = np.empty(price.shape), np.empty(price.shape, dtype=np.int64)
+        anchor = np.empty((3, len(strike)))
+        begin(
+            price, strike, self.exercise(strike), self.forward, self.tau, self.is_call,
+            vol, code, anchor)
+        columns = np.flatnonzero(np.isfinite(anchor[0]))
         if len(columns):
-            found = _invert_quickly(self, price[:, columns], strike[columns], vol[:, columns])
-            code[:, columns] = np.where(
-                np.isnan(found) & ~np.isnan(vol[:, columns]),
-                implied.AT_OR_BELOW_INTRINSIC, code[:, columns])
+            found = _invert(self, price[:, columns], strike[columns], vol[:, columns],
+                            np.ascontiguousarray(anchor[:, columns]))
+            lost = np.isnan(found) & ~np.isnan(vol[:, columns])
+            code[:, columns] = np.where(lost, implied.AT_OR_BELOW_INTRINSIC, code[:, columns])
             vol[:, columns] = found
         return vol, code
 
 
-def _invert_quickly(side: Side, price: Floats, strike: Floats, start: Floats) -> Floats:
-    """From European to American volatilities, (rows, n), by the coarse lattice where that does."""
-    anchor = _anchors(start)
-    column = np.arange(len(strike))
-    first = start[anchor, column]
-    vega = side.vega(strike, first)
-    value, common_first = side.rolled(strike, first, np.zeros(len(strike), dtype=np.int64))
-    second = implied.implied_vol(
-        price[anchor, column] - value, side.forward, strike, side.tau, side.is_call
-    )
-    hard = (value > _LARGE * vega) | np.isnan(second)
-    some = value > 0.0
-    second = np.minimum(second, _APART * first)
-    easy = np.flatnonzero(some & ~hard)
+def _invert(side: Side, price: Floats, strike: Floats, start: Floats, anchor: Floats) -> Floats:
+    """From European to American volatilities, (rows, n), NaN where there is none."""
+    value, _ = side.rolled(strike, anchor[0], np.full(len(strike), ROUGH))
+    second, level = np.empty(len(strike)), np.empty(len(strike), dtype=np.int64)
+    second_point(anchor, value, strike, side.forward, side.tau, side.is_call, second, level)
     found = start.copy()
+    easy = np.flatnonzero(level >= 0)
     if len(easy):
-        found[:, easy] = _by_power(
-            side, price[:, easy], strike[easy], start[:, easy], first[easy], second[easy],
-            common_first[easy], value[easy], vega[easy])
-        hard[easy] |= (np.isnan(found[:, easy]) & ~np.isnan(start[:, easy])).any(axis=0)
-    rows, columns = np.nonzero(np.isfinite(start) & (hard & some))
+        found[:, easy] = _by_power(side, price[:, easy], strike[easy], start[:, easy],
+                                   anchor[:, easy], value[easy], second[easy], level[easy])
+    hard = (level < 0) & (value > 0.0)
+    hard |= (np.isnan(found) & np.isfinite(start)).any(axis=0)
+    rows, columns = np.nonzero(np.isfinite(start) & hard)
     if len(rows):
         found[rows, columns] = _search(
             side, price[rows, columns], strike[columns], start[rows, columns])
     return found
 
 
-def _anchors(vol: Floats) -> NDArray[np.intp]:
-    """Of each column the middle row, or the first that has a volatility."""
-    middle = len(vol) // 2
-    finite = np.isfinite(vol)
-    return np.where(finite[middle], middle, finite.argmax(axis=0))
-
-
 def _by_power(
-    side: Side, price: Floats, strike: Floats, start: Floats, first: Floats, second: Floats,
-    common_first: Floats, coarse: Floats, vega: Floats,
-) -> Floats:  # fmt: skip
-    """Volatilities with the premium as a power of volatility; NaN where that leads nowhere."""
-    level = np.where(coarse > _SMALL * vega, 1, 0)
+    side: Side, price: Floats, strike: Floats, start: Floats, anchor: Floats, first: Floats,
+    second: Floats, level: Codes,
+) -> Floats:
+    """Volatilities with the premium as a power of volatility; NaN where that leads nowhere.
+
+    A price whose premium is far from that known gets one of its own, again if need be.
+    """
     value, common = side.rolled(strike, second, level)
-    with np.errstate(all="ignore"):
-        power = np.log(common / common_first) / np.log(second / first)
-    power = np.where(np.isfinite(power), power, 0.0)
-    known, value, power = (np.broadcast_to(each, price.shape) for each in (second, value, power))
-    found = _solved(side, price, strike, start, known, value, power)
-    with np.errstate(all="ignore"):
-        far = value * np.abs((found / known) ** power - 1.0) > _FAR * vega
-    rows, columns = np.nonzero(far)
-    if len(rows):
-        own, _ = side.rolled(strike[columns], found[rows, columns], level[columns])
-        found[rows, columns] = _solved(
-            side, price[rows, columns], strike[columns], start[rows, columns],
-            found[rows, columns], own, power[rows, columns])
+    power = _powers(common / first, second / anchor[0])
+    allowed = np.where(level == FINEST, _NEAR, _FAR) * anchor[1]
+    found, far = side.finished(price, start, np.array([strike, second, value, power, allowed]))
+    for _ in range(_REPEATS):
+        rows, columns = np.nonzero(far)
+        if not len(rows):
+            break
+        at = found[rows, columns]
+        own, _ = side.rolled(strike[columns], at, level[columns])
+        points = np.array([strike[columns], at, own, power[columns], allowed[columns]])
+        again, still = side.finished(price[rows, columns][None], start[rows, columns][None], points)
+        found[rows, columns], far[rows, columns] = again[0], still[0]
+    found[far] = np.nan
     return found
 
 
-def _solved(
-    side: Side, price: Floats, strike: Floats, start: Floats, known: Floats, value: Floats,
-    power: Floats,
-) -> Floats:  # fmt: skip
-    rows = np.array(np.broadcast_arrays(price, strike, start, known, value, power))
-    found = np.empty(price.size)
-    _solve(rows.reshape(6, -1), side.forward, side.tau, side.is_call, found)
-    return found.reshape(price.shape)
-
-
-@compiled
-def _solve(rows: Floats, forward: float, tau: float, is_call: bool, found: Floats) -> None:
-    """σ with Black(σ) + value · (σ / known)^power = price, by Newton from start; NaN if it strays.
-
-    Rows are price, strike, start, known, value and power.
-    """
-    root = math.sqrt(tau)
-    for i in range(len(found)):
-        strike, vol = rows[1, i], rows[2, i]
-        for _ in range(_STEPS):
-            early = rows[4, i] * (vol / rows[3, i]) ** rows[5, i]
-            error = black.undiscounted(forward, strike, vol * root, is_call) + early - rows[0, i]
-            slope = black.forward_density(forward, strike, vol * root) * root
-            slope += rows[5, i] * early / vol
-            step = error / slope
-            if not (slope > 0.0 and step < vol):
-                vol = math.nan
-                break
-            vol -= step
-            if abs(step) < _TOLERANCE * vol:
-                break
-        found[i] = vol if vol <= rows[2, i] else math.nan
+def _powers(premium_ratio: Floats, vol_ratio: Floats) -> Floats:
+    with np.errstate(all="ignore"):
+        power = np.log(premium_ratio) / np.log(vol_ratio)
+    return np.where(np.isfinite(power), power, 0.0)
 
 
 def _search(side: Side, price: Floats, strike: Floats, start: Floats) -> Floats:
     """Volatility of each price (n,) by false position, each premium computed; NaN without one."""
 
     def error(vol: Floats, of: NDArray[np.intp]) -> Floats:
-        value = side.european(strike[of], vol) + side.finest(strike[of], vol)
-        return np.maximum(value, side.exercise(strike[of])[0]) - price[of]
+        value = black.price(side.forward, strike[of], side.tau, vol, side.is_call)
+        value += side.finest(strike[of], vol, FINER)
+        return np.maximum(value, side.exercise(strike[of])) - price[of]
 
-    everything = np.arange(len(price))
-    high, above = start.copy(), error(start, everything)
+    high, above = start.copy(), error(start, np.arange(len(price)))
     low, below = high.copy(), above.copy()
     left = np.flatnonzero(above > 0.0)
     while len(left):
@@ -233,7 +201,7 @@ def _search(side: Side, price: Floats, strike: Floats, start: Floats) -> Floats:
         high[over], above[over] = low[over], below[over]
         left = over[low[over] > _LEAST * start[over]]
     left = np.flatnonzero((below < 0.0) & (above > 0.0))
-    for step in range(_STEPS):
+    for step in range(_SEARCH_STEPS):
         vol = (low * above - high * below)[left] / (above - below)[left]
         vol = 0.5 * (low + high)[left] if step % 3 == 2 else vol
         found = error(vol, left)
