@@ -5,8 +5,9 @@ expiry. Lee: the wings grow at most by 2 per unit of |k| and stay positive. All 
 Jacquier (2014), "Arbitrage-free SVI volatility surfaces", sections 2 to 4.
 
 Butterfly and calendar are checked at `CHECKED_Z` of each curve, and within that range at the knots
-of its bumps, where g has its kinks, and about the vertex of its SVI; between two neighbouring
-expiries the range is the nearer's. Beyond it a curve is extrapolation, bound by Lee alone.
+of its bumps, where g has its kinks, and about the vertex of its SVI and of the next expiry's;
+between two neighbouring expiries the range is the nearer's. Beyond it a curve is extrapolation,
+bound by Lee alone.
 """
 
 import math
@@ -26,7 +27,7 @@ CHECKED_Z: Final[Floats] = np.linspace(-3.0, 2.0, 101)
 CHECKED_Z.setflags(write=False)
 _VERTEX: Final[Floats] = np.array([-3.0, -1.5, -0.7, 0.0, 0.7, 1.5, 3.0])
 """(k − m) / σ of an SVI at which it is checked besides: its vertex may fall between the nodes."""
-NODES = len(CHECKED_Z) + len(_VERTEX) + len(KNOTS)
+NODES = len(CHECKED_Z) + len(KNOTS) + 2 * len(_VERTEX)
 TOLERANCE = 1e-9
 """What rounding may cost: of g, of a ratio of variances, of a slope."""
 LEE_SLOPE = 2.0
@@ -111,7 +112,8 @@ def lee_ok(svi: RawSvi) -> bool:
 
 def checked_log_moneyness(curve: SmileCurve) -> Floats:
     """`CHECKED_Z` in ln(K/F), shape (101,); NaN where w(0) is negative."""
-    return nodes(curves.pack(curve))[:len(CHECKED_Z)]
+    row = curves.pack(curve)
+    return nodes(row, row)[:len(CHECKED_Z)]
 
 
 def durrleman(curve: SmileCurve, log_moneyness: Floats) -> Floats:
@@ -139,19 +141,20 @@ def calendar_gap(near: SmileCurve, far: SmileCurve, log_moneyness: Floats) -> Fl
 
 
 @compiled
-def nodes(row: Floats) -> Floats:
-    """ln(K/F) at which a curve is checked, shape (NODES,): `CHECKED_Z`, vertex, knots."""
+def nodes(row: Floats, next_row: Floats) -> Floats:
+    """ln(K/F) at which a curve, and the gap to the next, is checked, shape (NODES,)."""
     deviation = math.sqrt(curves.point(row, 0.0)[0])
-    size = len(CHECKED_Z)
+    grid, knots, vertex = len(CHECKED_Z), len(KNOTS), len(_VERTEX)
     k = np.empty(NODES)
-    for i in range(size):
+    for i in range(grid):
         k[i] = CHECKED_Z[i] * deviation
-    for i in range(len(_VERTEX)):
-        k[size + i] = row[3] + _VERTEX[i] * row[4]
-    for i in range(len(KNOTS)):
-        k[size + len(_VERTEX) + i] = KNOTS[i] * row[5]
-    for i in range(size, NODES):
-        k[i] = min(max(k[i], k[0]), k[size - 1])
+    for i in range(knots):
+        k[grid + i] = KNOTS[i] * row[5]
+    for i in range(vertex):
+        k[grid + knots + i] = row[3] + _VERTEX[i] * row[4]
+        k[grid + knots + vertex + i] = next_row[3] + _VERTEX[i] * next_row[4]
+    for i in range(grid, NODES):
+        k[i] = min(max(k[i], k[0]), k[grid - 1])
     return k
 
 
@@ -165,7 +168,7 @@ def worst(rows: Floats) -> tuple[Floats, Floats]:
     butterfly, calendar = np.empty(size), np.empty(max(size - 1, 0))
     for i in range(size):
         least_g, least_gap = math.inf, math.inf
-        for k in nodes(rows[i]):
+        for k in nodes(rows[i], rows[min(i + 1, size - 1)]):
             w, slope, curvature = curves.point(rows[i], k)
             centre = 1 - k * slope / (2 * w)
             g = centre * centre - slope * slope / 4 * (1 / w + 0.25) + curvature / 2

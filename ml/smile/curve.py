@@ -213,6 +213,8 @@ def fit_bumps(
     if not np.isfinite(moments).all():
         return curve
     bumps = np.linalg.solve(moments[:, :BUMPS] + _PENALTY, moments[:, BUMPS])
+    if not np.isfinite(bumps).all():
+        return curve
     return SmileCurve(svi, curve.scale, np.maximum(bumps, _LEAST_FACTOR - 1))
 
 

