@@ -66,7 +66,7 @@ def test_the_second_run_is_instant(tmp_path, monkeypatch):
     for _ in range(2):
         install.install("dev", tmp_path / "venv", {})
         install.install("local", tmp_path / "venv", {})
-    assert [command[2] for command in ran] == ["pip", "local"]
+    assert [command[2] for command in ran] == ["pip", "local", "ml.smile.warm_up"]
 
 
 def test_a_failed_run_is_tried_again(tmp_path, monkeypatch):
