@@ -1,0 +1,317 @@
+"""The search behind `ssvi.fit`, which says what is solved, compiled.
+
+The parameters are `level`, the log θ of each block of expiries, and `shape`, which holds atanh ρ,
+log η and logit γ: all free of bounds. Each quote knows one θ only, so that the normal equations
+are an arrow: a diagonal for θ, three columns, and a 3 × 3 block left after θ is eliminated.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.compiled import compiled
+from ml.types import Floats
+
+Integers = NDArray[np.int64]
+
+_ROUNDS = 100
+_ENOUGH, _SLOW = 1e-9, 3  # relative gain below which so many rounds in turn end a descent
+_EXACT = 1e-30  # cost, as a share of that of no surface, below which nothing is left to gain
+_LONGEST = 1.5  # step in any parameter
+_STILL = 1e-12  # step below which a descent ends
+_MOST_RHO, _MOST_GAMMA = 6.0, 12.0  # of atanh ρ and logit γ either way
+_INSIDE = 1e-10  # distance in log η kept to the bounds
+_RIDGE = 1e-13
+_HOLD = 1e12
+_DESCENTS = 3
+_RHO, _ETA = (-0.8, -0.5, -0.2, 0.2, 0.5), (0.2, 0.6, 1.2, 2.0)  # of the starts, with γ = 1/2
+
+
+@compiled
+def _log_phi(level: float, shape: Floats) -> tuple[float, float, float]:
+    """log φ, and its derivatives by log θ and by logit γ."""
+    theta, gamma = math.exp(level), 1 / (1 + math.exp(-shape[2]))
+    above = math.log1p(theta)
+    value = shape[1] - gamma * level - (1 - gamma) * above
+    return value, -gamma - (1 - gamma) * theta / (1 + theta), (above - level) * gamma * (1 - gamma)
+
+
+@compiled
+def _normal(
+    k: Floats, v: Floats, share: Floats, first: Integers, block: Integers,
+    level: Floats, shape: Floats, arrow: Floats, core: Floats,
+) -> float:
+    """Half of the cost's derivatives; the cost. `arrow` has a row for each block, `core` is (3, 4).
+
+    A row holds the diagonal, the three columns and the right side, as `core` does for `shape`.
+    """
+    arrow[:], core[:], cost = 0.0, 0.0, 0.0
+    rho, row = math.tanh(shape[0]), np.empty(5)
+    for i in range(len(block)):
+        log_phi, by_level, by_gamma = _log_phi(level[block[i]], shape)
+        half, phi, at = math.exp(level[block[i]]) / 2, math.exp(log_phi), block[i]
+        for j in range(first[i], first[i + 1]):
+            x = phi * k[j]
+            root = math.sqrt((x + rho) * (x + rho) + (1 - rho) * (1 + rho))
+            w, by_phi = half * (1 + rho * x + root), half * x * (rho + (x + rho) / root)
+            row[0] = w + by_phi * by_level
+            row[1] = half * x * (1 + 1 / root) * (1 - rho) * (1 + rho)
+            row[2], row[3], row[4] = by_phi, by_phi * by_gamma, v[j] - w
+            cost += share[j] * row[4] * row[4]
+            for h in range(5):
+                arrow[at, h] += share[j] * row[0] * row[h]
+            for g in range(3):
+                for h in range(g, 4):
+                    core[g, h] += share[j] * row[g + 1] * row[h + 1]
+    return cost
+
+
+@compiled
+def _bound(level: Floats, shape: Floats) -> tuple[float, int, float, float, float, float]:
+    """The nearer of the two bounds: how far beyond it in log η, and its derivatives.
+
+    Derivatives by the θ of the block given, if not below 0, and by the three of `shape`.
+    """
+    low, high = int(np.argmin(level)), int(np.argmax(level))
+    rho, gamma = math.tanh(shape[0]), 1 / (1 + math.exp(-shape[2]))
+    skew, by_rho = math.log1p(abs(rho)), math.copysign(1 - abs(rho), rho)
+    # θφ (1 + |ρ|) < 4 is nearest at the largest θ,
+    value, by_level, by_gamma = _log_phi(level[high], shape)
+    steep = value + level[high] + skew - math.log(4.0)
+    # and θφ² (1 + |ρ|) ≤ 4 at θ = 1 − 2γ, or where the range comes closest to that.
+    peak = math.log(1 - 2 * gamma) if gamma < 0.5 else -math.inf
+    at = low if peak <= level[low] else high if peak >= level[high] else -1
+    curved, slope, twist = _log_phi(peak if at < 0 else level[at], shape)
+    curved = curved + ((peak if at < 0 else level[at]) + skew - math.log(4.0)) / 2
+    if steep > curved:
+        return steep + _INSIDE, high, by_level + 1, by_rho, 1.0, by_gamma
+    return curved + _INSIDE, at, slope + 0.5, by_rho / 2, 1.0, twist
+
+
+@compiled
+def _solve(
+    arrow: Floats, core: Floats, damping: float, hold: bool, column: int, step: Floats
+) -> None:
+    """`step` = (H + damping diag H)⁻¹ right, with the right side of `arrow` in `column`.
+
+    `step` has the blocks' first and those of `shape` last; `hold` keeps ρ.
+    """
+    blocks, left = len(arrow), np.empty((3, 4))
+    for g in range(3):
+        for h in range(g, 3):
+            left[g, h] = core[g, h]
+        left[g, g] += damping * core[g, g] + _RIDGE * (core[0, 0] + core[1, 1] + 1e-300)
+        left[g, 3] = core[g, column - 1]
+    left[0, 0] *= _HOLD if hold else 1.0
+    for i in range(blocks):
+        diagonal = arrow[i, 0] * (1 + damping)
+        for g in range(3):
+            factor = arrow[i, g + 1] / diagonal
+            for h in range(g, 3):
+                left[g, h] -= factor * arrow[i, h + 1]
+            left[g, 3] -= factor * arrow[i, column]
+    for g in range(3):
+        for h in range(g + 1, 3):
+            factor = left[g, h] / left[g, g]
+            for j in range(h, 4):
+                left[h, j] -= factor * left[g, j]
+    for g in range(2, -1, -1):
+        for h in range(g + 1, 3):
+            left[g, 3] -= left[g, h] * step[blocks + h]
+        step[blocks + g] = left[g, 3] / left[g, g]
+    for i in range(blocks):
+        rest = arrow[i, column]
+        for g in range(3):
+            rest -= arrow[i, g + 1] * step[blocks + g]
+        step[i] = rest / (arrow[i, 0] * (1 + damping))
+
+
+@compiled
+def _retract(level: Floats, shape: Floats) -> None:
+    """Back within all bounds, by η alone."""
+    shape[0] = min(max(shape[0], -_MOST_RHO), _MOST_RHO)
+    shape[2] = min(max(shape[2], -_MOST_GAMMA), _MOST_GAMMA)
+    for _ in range(2):
+        shape[1] -= max(_bound(level, shape)[0], 0.0)
+
+
+@compiled
+def _bounded_step(
+    arrow: Floats, core: Floats, damping: float, hold: bool, value: float, step: Floats
+) -> bool:
+    """A damped step, along the bound `value` away where it would cross it, and whether it would."""
+    blocks, along = len(arrow), np.empty_like(step)
+    for column in range(4, 6):
+        _solve(arrow, core, damping, hold, column, step if column == 4 else along)
+    beyond, slope = value, 0.0
+    for i in range(blocks + 3):
+        part = arrow[i, 5] if i < blocks else core[i - blocks, 4]
+        beyond += part * step[i]
+        slope += part * along[i]
+    crossed = beyond > 0.0 and slope > 0.0
+    for i in range(blocks + 3):
+        step[i] -= along[i] * beyond / slope if crossed else 0.0
+    return crossed
+
+
+@compiled
+def _step(
+    level: Floats, shape: Floats, arrow: Floats, core: Floats, damping: float, step: Floats
+) -> float:
+    """A damped step within the bound, of which |ρ| makes a ridge at ρ = 0; its longest part."""
+    blocks, rho = len(level), shape[0]
+    value, at, by_level, by_rho, core[1, 4], core[2, 4] = _bound(level, shape)
+    for i in range(blocks):
+        arrow[i, 5] = by_level if i == at else 0.0
+    for side in (1.0, -1.0, 0.0):
+        if side * rho < -_STILL:
+            continue
+        core[0, 4] = abs(by_rho) * side
+        crossed = _bounded_step(arrow, core, damping, side == 0.0, value, step)
+        if not crossed or side * (rho + step[blocks]) > 0.0:
+            break
+        if side == 0.0:
+            # The bound forbids to leave the ridge on either side: go along it.
+            step[blocks] = -rho
+    longest = 0.0
+    for i in range(blocks + 3):
+        longest = max(longest, abs(step[i]))
+    for i in range(blocks + 3):
+        step[i] *= min(_LONGEST / longest, 1.0)
+    return longest
+
+
+@compiled
+def _descend(
+    k: Floats, v: Floats, share: Floats, first: Integers, block: Integers,
+    level: Floats, shape: Floats, exact: float,
+) -> float:
+    """Levenberg–Marquardt from `level` and `shape`, in place, within the bounds; the cost."""
+    blocks = len(level)
+    arrow, core, step = np.empty((blocks, 6)), np.empty((3, 5)), np.empty(blocks + 3)
+    new_arrow, new_core = np.empty_like(arrow), np.empty_like(core)
+    new_level, new_shape = np.empty_like(level), shape.copy()
+    _retract(level, shape)
+    cost, damping = _normal(k, v, share, first, block, level, shape, arrow, core), 1e-3
+    slow = 0
+    for _ in range(_ROUNDS):
+        if not cost > exact:
+            break
+        longest = _step(level, shape, arrow, core, damping, step)
+        for i in range(blocks):
+            new_level[i] = level[i] + step[i]
+        for g in range(3):
+            new_shape[g] = shape[g] + step[blocks + g]
+        _retract(new_level, new_shape)
+        found = _normal(k, v, share, first, block, new_level, new_shape, new_arrow, new_core)
+        if found < cost:
+            gain, cost, damping = cost - found, found, max(damping / 10, 1e-12)
+            _copy(new_level, level)
+            _copy(new_shape, shape)
+            arrow, new_arrow, core, new_core = new_arrow, arrow, new_core, core
+            slow = slow + 1 if gain < _ENOUGH * cost else 0
+            if slow == _SLOW:
+                break
+        elif longest < _STILL:
+            break
+        else:
+            damping *= 6
+    return cost
+
+
+@compiled
+def _copy(source: Floats, target: Floats) -> None:
+    for i in range(len(source)):
+        target[i] = source[i]
+
+
+@compiled
+def _merged(level: Floats, block: Integers) -> Floats:
+    """The levels with each that falls below its forerunner pooled with it; changes `block`."""
+    pooled, count = np.empty_like(level), np.zeros(len(level))
+    target, last = np.empty(len(level), np.int64), -1
+    for i in range(len(level)):
+        last += 1
+        pooled[last], count[last] = level[i], 1.0
+        target[i] = last
+        while last > 0 and pooled[last] < pooled[last - 1]:
+            weight = count[last] + count[last - 1]
+            mean = pooled[last] * count[last] + pooled[last - 1] * count[last - 1]
+            last -= 1
+            pooled[last], count[last] = mean / weight, weight
+            for j in range(i + 1):
+                target[j] = min(target[j], last)
+    for i in range(len(block)):
+        block[i] = target[block[i]]
+    return pooled[: last + 1].copy()
+
+
+@compiled
+def _rising(
+    k: Floats, v: Floats, share: Floats, first: Integers, level: Floats, shape: Floats, exact: float
+) -> float:
+    """A descent whose levels, in place, do not fall from one expiry to the next; the cost."""
+    block = np.arange(len(level))
+    blocks = level.copy()
+    while True:
+        cost = _descend(k, v, share, first, block, blocks, shape, exact)
+        merged = _merged(blocks, block)
+        if len(merged) == len(blocks):
+            break
+        blocks = merged
+    for i in range(len(level)):
+        level[i] = blocks[block[i]]
+    return cost
+
+
+@compiled
+def _start(
+    k: Floats, v: Floats, share: Floats, first: Integers, level: Floats,
+    costs: Floats, shapes: Floats,
+) -> None:
+    """Costs of the shapes of a coarse grid, and the shapes, with the levels held."""
+    block = np.arange(len(level))
+    arrow, core, shape = np.empty((len(level), 6)), np.empty((3, 5)), np.empty(3)
+    for i in range(len(costs)):
+        eta, rho = divmod(i, len(_RHO))
+        shape[0], shape[1], shape[2] = math.atanh(_RHO[rho]), math.log(_ETA[eta]), 0.0
+        _retract(level, shape)
+        costs[i] = _normal(k, v, share, first, block, level, shape, arrow, core)
+        for g in range(3):
+            shapes[i, g] = shape[g]
+
+
+@compiled
+def fit(
+    quotes: Floats, first: Integers, warm_level: Floats, warm_shape: Floats
+) -> tuple[Floats, Floats]:
+    """The best level of each expiry, and the best shape.
+
+    `quotes` (3, n) are ln(K/F), total variance and weight, of which expiry i has those from
+    `first[i]` to `first[i + 1]`. A warm start that is not finite is none.
+    """
+    k, v, share = quotes[0], quotes[1], quotes[2] / quotes[2].sum()
+    level, exact = np.empty(len(first) - 1), 0.0
+    for i in range(len(level)):
+        at = first[i]
+        for j in range(first[i], first[i + 1]):
+            at = j if abs(k[j]) < abs(k[at]) else at
+            exact += share[j] * v[j] * v[j] * _EXACT
+        level[i] = max(math.log(v[at]), level[i - 1] if i else -math.inf)
+    starts = len(_RHO) * len(_ETA)
+    costs, shapes = np.empty(starts), np.empty((starts, 3))
+    _start(k, v, share, first, level, costs, shapes)
+    best, best_level, best_shape = math.inf, warm_level.copy(), warm_shape.copy()
+    if math.isfinite(warm_shape.sum() + warm_level.sum()):
+        best = _rising(k, v, share, first, best_level, best_shape, exact)
+    for _ in range(_DESCENTS):
+        start = np.argmin(costs)
+        if not costs[start] < best:
+            break
+        costs[start] = math.inf
+        new_level, new_shape = level.copy(), shapes[start].copy()
+        cost = _rising(k, v, share, first, new_level, new_shape, exact)
+        if cost < best:
+            best, best_level, best_shape = cost, new_level, new_shape
+    return best_level, best_shape
