@@ -6,16 +6,15 @@ growing pauses, while the loop keeps polling so as not to lose its place in the 
 error ends the loop: offsets not stored are read again by the next run, so a step must be
 idempotent.
 
-Where messages belong together, the stage says of which the rest is `awaited`, and a batch is read
-on until none is: for `PATIENCE` seconds at most, after which the step gets what there is. Should
-`BEYOND` further messages not complete them all, as when several symbols share a partition, or the
-loop be told to stop, the awaiting ones are held back: the next batch begins with them, and their
-offsets are not stored before.
+Where messages belong together, the stage says of which groups the rest is still `awaited`. Those
+are held back while all others are handled at once: the next batch begins with them, and their
+offsets are not stored before. A group whose rest does not come within `PATIENCE` seconds, or within
+`BEYOND` messages, is handled as it is; told to stop, the loop leaves it to the next run.
 """
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -34,15 +33,17 @@ M = TypeVar("M", bound=messages.Message)
 POLL_SECONDS = 0.5
 PATIENCE = 0.25
 BEYOND = 256
+REFETCH = 1.5
+"""Seconds that the client may take to fetch again after a pause (measured: 0.4 to 0.8)."""
 LONGEST_PAUSE = 10.0
 PASSING = {KafkaError._PARTITION_EOF, KafkaError.UNKNOWN_TOPIC_OR_PART,
            KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._MAX_POLL_EXCEEDED}
 log = structlog.stdlib.get_logger(__name__)
 
 
-def nothing(batch: Sequence[messages.Message]) -> Collection[int]:
-    """Of no message is anything awaited: each is for itself."""
-    return ()
+def nothing(batch: Sequence[messages.Message]) -> list[list[int]]:
+    """No groups of which anything is awaited: each message is for itself."""
+    return []
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +52,8 @@ class Received(Generic[M]):
 
     raw: KafkaMessage
     content: M | BadMessage
+    at: float
+    """When, in the loop's seconds of waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,8 @@ class Stage(Generic[M]):
     batch_size: int = 200
     batch_seconds: float = 0.005
     """How long to wait for more, once a first message is there."""
-    awaited: Callable[[Sequence[M]], Collection[int]] = nothing
-    """Places in a batch of the messages that belong together with some still to come."""
+    awaited: Callable[[Sequence[M]], list[list[int]]] = nothing
+    """The groups of a batch, as places in it, that more messages still belong to."""
 
 
 def open_consumer(settings: KafkaSettings, stage: str, topic: str) -> Consumer:
@@ -122,6 +125,7 @@ class _Loop(Generic[M]):
         self._stage, self._consumer, self._producer = stage, consumer, producer
         self._stop, self._heartbeat = stop, heartbeat
         self._held: list[Received[M]] = []
+        self._handling = 0.0  # seconds, in which nothing was waited for
 
     def turn(self) -> None:
         """One batch: from the broker to stored offsets."""
@@ -129,9 +133,11 @@ class _Loop(Generic[M]):
         batch = self._whole(self._read())
         if not batch:
             return
+        begin = time.monotonic()
         with metrics.STEP_SECONDS.labels(self._stage.name).time():
             if not self._handle(batch):
                 return
+        self._handling += time.monotonic() - begin
         self._store(batch)
         now = time.time()
         for one in batch:
@@ -149,25 +155,39 @@ class _Loop(Generic[M]):
         return batch + self._received(self._consumer.consume(room, self._stage.batch_seconds))
 
     def _whole(self, batch: list[Received[M]]) -> list[Received[M]]:
-        """The batch, read on until nothing is awaited; what is held back for that is not in it."""
-        until = time.monotonic() + PATIENCE
-        while awaiting := self._awaiting(batch):
+        """What of the batch is to be handled now; the rest is held back."""
+        drained = len(batch) < self._stage.batch_size
+        while groups := self._awaiting(batch):
             full = len(batch) >= self._stage.batch_size + BEYOND
-            if self._stop or (full and len(awaiting) < len(batch)):
-                self._held = awaiting
-                return [one for one in batch if one not in awaiting]
-            further = None if full else self._consumer.poll(max(0.0, until - time.monotonic()))
-            if further is None:
+            kept = [group for group in groups
+                    if self._stop or not (drained or full) or self._patience(group) > 0.0]
+            keep = [one for group in kept for one in group]
+            if self._stop or len(keep) < len(batch):
+                self._held = keep
+                return [one for one in batch if one not in keep]
+            if full:
                 break
-            batch += self._received([further])
+            wait = max(0.0, min(POLL_SECONDS, *map(self._patience, groups)))
+            further = self._consumer.poll(wait)
+            drained = further is None
+            batch += self._received([further] if further is not None else [])
         return batch
 
-    def _awaiting(self, batch: list[Received[M]]) -> list[Received[M]]:
+    def _awaiting(self, batch: list[Received[M]]) -> list[list[Received[M]]]:
         good = [one for one in batch if not isinstance(one.content, BadMessage)]
-        return [good[place] for place in self._stage.awaited(_contents(good))]
+        return [[good[place] for place in group]
+                for group in self._stage.awaited(_contents(good))]
+
+    def _patience(self, group: Sequence[Received[M]]) -> float:
+        """Seconds for which the rest of a group is still waited for."""
+        return group[0].at + PATIENCE - self._now()
+
+    def _now(self) -> float:
+        return time.monotonic() - self._handling
 
     def _received(self, raw: Iterable[KafkaMessage]) -> list[Received[M]]:
-        return [Received(one, self._decoded(one)) for one in raw if self._is_data(one)]
+        now = self._now()
+        return [Received(one, self._decoded(one), now) for one in raw if self._is_data(one)]
 
     def _decoded(self, raw: KafkaMessage) -> M | BadMessage:
         metrics.CONSUMED.labels(self._stage.name, self._stage.topic).inc()
@@ -225,6 +245,7 @@ class _Loop(Generic[M]):
                 self._held += self._received([message])
                 self._consumer.pause([_place(message)])
         self._consumer.resume(self._consumer.assignment())
+        self._handling += REFETCH
 
     def _store(self, batch: list[Received[M]]) -> None:
         """Store how far each partition was handled: to its end, or to what is held back of it."""

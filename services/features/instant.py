@@ -21,8 +21,8 @@ def is_complete(instant: Sequence[ChainSlice]) -> bool:
     return len({chain.slice for chain in instant}) >= max(chain.slices for chain in instant)
 
 
-def awaited(chains: Sequence[ChainSlice]) -> list[int]:
-    """Places of the chains whose instant is likely to get more.
+def awaited(chains: Sequence[ChainSlice]) -> list[list[int]]:
+    """Places of the chains of each instant that more are to be expected of.
 
     A symbol's messages are in order, so that only its last instant can be unfinished: when
     another one has begun, what an earlier one lacks will not come.
@@ -33,5 +33,5 @@ def awaited(chains: Sequence[ChainSlice]) -> list[int]:
         if places and chains[places[0]].sampled_at != chain.sampled_at:
             places.clear()
         places.append(place)
-    return [place for places in newest.values()
-            if not is_complete([chains[own] for own in places]) for place in places]
+    return [places for places in newest.values()
+            if not is_complete([chains[place] for place in places])]

@@ -22,7 +22,7 @@ class FeaturesSettings(KafkaSettings, frozen=True, kw_only=True):
     features_batch: Annotated[int, Meta(ge=1, le=10_000)] = 50
     """A batch closes at so many messages …"""
     features_batch_seconds: Seconds = 0.005
-    """… or so long after its first one, and its last instant's messages are all there."""
+    """… or so long after its first one."""
     rate: Annotated[float, Meta(gt=-0.1, lt=1)] | None = None
     """Interest rate per year to expect; the quotes decide within about half a percent."""
     dividends: str = ""

@@ -110,10 +110,14 @@ def test_symbols_that_share_a_partition_are_all_built_whole_and_once(loop, monke
 
 def test_a_complete_instant_is_not_kept_waiting(loop, monkeypatch):
     monkeypatch.setattr(consume, "PATIENCE", 3600.0)
-    loop.publish(parts("SPY", 0, 4))
+    loop.publish([*parts("SPY", 0, 4)[:2], *parts("QQQ", 0, 4), *parts("SPY", 0, 4)[2:3]])
     loop.run(lambda: True)
 
-    assert loop.seen == [("SPY", 0, 4)]
+    assert loop.seen == [("QQQ", 0, 4)]
+    assert loop.committed() == 0
+    loop.publish(parts("SPY", 0, 4)[3:])
+    loop.run(lambda: ("SPY", 0, 4) in loop.seen)
+    assert loop.committed() == 8
 
 
 def test_slices_that_come_late_are_waited_for(loop, monkeypatch):

@@ -134,7 +134,7 @@ def test_a_chain_without_a_smile_still_gives_a_row_that_says_why(expiry):
     row = features(chain(expiry=expiry, **nothing))
 
     assert row.reason
-    assert row.forward is None and row.atm_vol is None and row.svi_a is None
+    assert row.atm_vol is None and row.svi_a is None and row.confidence == 0.0
     assert row.grid_vol == [None] * 17
     assert messages.decode(messages.encode(row), FeatureRow) == row
 
@@ -238,10 +238,10 @@ def test_only_the_last_instant_of_a_symbol_is_awaited():
     other = surface(symbol="QQQ")
 
     assert awaited([*first, *other]) == []
-    assert awaited([first[0], other[1]]) == [0, 1]
-    assert awaited([first[0], other[0], second[0], other[1]]) == [2]
+    assert awaited([first[0], other[1]]) == [[0], [1]]
+    assert awaited([first[0], other[0], second[0], other[1]]) == [[2]]
     assert awaited([first[0], *second]) == []
-    assert awaited([first[0], first[0]]) == [0, 1]
+    assert awaited([first[0], first[0]]) == [[0, 1]]
     assert awaited([]) == []
 
 
