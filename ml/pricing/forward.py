@@ -37,7 +37,7 @@ _LEAST_DEVIATION = 5e-6  # of the strike: a quote is no more precise than its ti
 _SQUARES = 1.45  # variance of this robust mean over mean weighted square: 1.52 normal, 1.37 t
 _PRIOR_PAIRS = 2.0  # pairs' worth of belief about how mids err,
 _PRIOR_SQUARE = 3.0  # which may be so many times the variance stated
-_COMMON = 0.2  # of a pair's deviation: by so much all pairs err alike, as real quotes do
+_COMMON = 0.2  # of a pair's deviation: by so much neighbours err alike, as real quotes do
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,8 +293,10 @@ def _line(
             break
     freedom = max(emphases - (2.0 if free else 1.0), 0.0)
     inflation = (_PRIOR_PAIRS * _PRIOR_SQUARE + _SQUARES * squares) / (_PRIOR_PAIRS + freedom)
-    slope_error = math.sqrt(inflation / spread) if count >= 3 and spread > 0.0 else math.inf
-    level_error = math.sqrt(inflation / total + _COMMON**2 * emphases / total)
+    slope_error = math.inf
+    if count >= 3 and spread > 0.0:
+        slope_error = math.sqrt((inflation + _COMMON**2 * emphases) / spread)
+    level_error = math.sqrt((inflation + _COMMON**2 * emphases) / total)
     return level, slope, level_error, slope_error, mean_x
 
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from ml.pricing.carry import Carry
 from ml.pricing.conventions import Conventions
+from ml.pricing.early_exercise import american_forwards
 from ml.pricing.forward import Pairs, make_pairs, parity_discounts, parity_forwards
 from ml.pricing.off_parity import beyond_parity, off_sides
-from ml.pricing.parity import without_premium
 from ml.pricing.term import TermStructure, discounts_of, fit_rate, fit_term, rate_belief
 from ml.types import Bools, Floats, ForwardSource
 
@@ -31,9 +31,6 @@ the other expiries say. From there to twice as much a blend by precision fades i
 The smile is drawn of the same quotes as the forward: with its own, even somewhat off, calls and
 puts tell one volatility."""
 
-_SLOPE_REACH = 1.5  # straddles, for American slopes: beyond, the premium is most of the price
-_PASSES = 2  # of taking the premium of early exercise off
-_PREMIUM_ERROR = 0.2  # of the premium taken off: what rate and dividends may be off
 _ENOUGH = 3  # pairs whose median is believed rather than the spot
 _FACTOR = 2.0  # by which a pair's forward may be off the median one, or else is no pair
 
@@ -115,12 +112,14 @@ def implied_forwards(
         quotes = _collect(chains, spot)
         pairs = make_pairs(quotes.expiry, len(taus), quotes.strike, quotes.call_mid,
                            quotes.put_mid, quotes.deviation)
-        solve = _american if style.is_american else _european
-        fits, term = solve(at, pairs, taus, spot, style)
+        solve = american_forwards if style.is_american else _european
+        fits, premium_error, term = solve(at, pairs, taus, spot, style)
         if term is None:
             return ImpliedForwards((None,) * len(chains), None)
-        found = [_resolved(fit, left_out, term, tau)
-                 for fit, left_out, tau in zip(fits, term.left_out, taus.tolist(), strict=True)]
+        found = [_resolved(fit, left_out, term, tau) for fit, left_out, tau in zip(
+            fits.tolist(), term.left_out.tolist(), taus.tolist(), strict=True)]
+        found = [one and replace(one, error=math.hypot(one.error, more))
+                 for one, more in zip(found, premium_error.tolist(), strict=True)]
         return ImpliedForwards(_with_off_quotes(found, quotes, fits[:, 3], taus, style), term)
 
 
@@ -171,70 +170,22 @@ def _absurd(single: Floats, spot: float) -> Bools:
 
 def _european(
     at: datetime, pairs: Pairs, taus: Floats, spot: float, style: Conventions
-) -> tuple[Floats, TermStructure | None]:
-    """Forwards (m, 3) and the term structure: first the discounts, then the forwards by them."""
+) -> tuple[Floats, Floats, TermStructure | None]:
+    """As `american_forwards`: first the discounts, then the forwards by them."""
     slope, error, _ = parity_discounts(pairs, np.exp(-style.rate * taus))
     rate = fit_rate(taus, (slope, error), rate_belief(style))
     fits, _ = parity_forwards(pairs, *discounts_of(rate, taus))
-    return fits, fit_term(at, taus, fits[:, 0], fits[:, 1], spot, style, (slope, error))
-
-
-def _american(
-    at: datetime, pairs: Pairs, taus: Floats, spot: float, style: Conventions
-) -> tuple[Floats, TermStructure | None]:
-    """As `_european`, the premium of early exercise taken off the pairs about the money.
-
-    The premium takes rate, borrow and dividends, which the pairs without it tell: both are found
-    in turn.
-    """
-    flat = np.exp(-style.rate * taus)
-    fits, near = parity_forwards(pairs, flat, style.rate_deviation * taus)
-    raw, _, wide = parity_discounts(pairs, flat, reach=_SLOPE_REACH)
-    term = fit_term(at, taus, fits[:, 0], fits[:, 1], spot, style)
-    pairs = bare = _subset(pairs, near | wide)
-    for _ in range(_PASSES if term is not None and len(pairs.strike) else 0):
-        assert term is not None
-        carries, forwards = _guesses(fits, taus, term)
-        bare = without_premium(pairs, bare, forwards, taus, carries)
-        premium = _PREMIUM_ERROR * _mean_change(pairs, bare)
-        discount, uncertain = discounts_of((term.rate, term.rate_covariance), taus)
-        slope, error, _ = parity_discounts(bare, discount, reach=_SLOPE_REACH)
-        error = np.hypot(error, _PREMIUM_ERROR * (slope - raw))
-        fits, _ = parity_forwards(bare, discount, uncertain)
-        term = fit_term(at, taus, fits[:, 0], np.hypot(fits[:, 1], premium), spot, style,
-                        (slope, error))
-    return fits, term
-
-
-def _guesses(
-    fits: Floats, taus: Floats, term: TermStructure
-) -> tuple[list[Carry | None], Floats]:
-    """Carry and forward of each expiry that has pairs, for its premium."""
-    carries = [term.carry_at(tau) if count > 0 else None
-               for tau, count in zip(taus.tolist(), fits[:, 2].tolist(), strict=True)]
-    forwards = [resolve(*own, *others)[0]
-                for own, others in zip(fits[:, :2].tolist(), term.left_out.tolist(), strict=True)]
-    return carries, np.array(forwards)
-
-
-def _mean_change(pairs: Pairs, bare: Pairs) -> Floats:
-    """Mean change of C − P by the premiums, per expiry."""
-    total = np.append(0.0, np.cumsum(np.abs(pairs.difference - bare.difference)))
-    return np.asarray(np.diff(total[pairs.begins]) / np.maximum(np.diff(pairs.begins), 1))
-
-
-def _subset(pairs: Pairs, used: Bools) -> Pairs:
-    begins = np.append(0, np.cumsum(used))[pairs.begins]
-    return Pairs(begins, *(getattr(pairs, name)[used] for name in Pairs.__slots__[1:]))
+    term = fit_term(at, taus, fits[:, 0], fits[:, 1], spot, style, (slope, error))
+    return fits, np.zeros(len(taus)), term
 
 
 def _resolved(
-    fit: Floats, left_out: Floats, term: TermStructure, tau: float
+    fit: list[float], left_out: list[float], term: TermStructure, tau: float
 ) -> ExpiryForward | None:
     if not tau > 0:
         return None
-    own, own_error, count, _ = fit.tolist()
-    others, others_error = left_out.tolist()
+    own, own_error, count, _ = fit
+    others, others_error = left_out
     forward, error, source = resolve(own, own_error, others, others_error)
     if not (forward > 0 and math.isfinite(forward + error)):
         return None

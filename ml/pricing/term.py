@@ -40,7 +40,7 @@ _SCATTER, _SCATTER_UNTIED = 5e-5, 0.3  # of a forward about the best smooth curv
 _TILT_DEVIATION = 0.01
 _ANYWHERE = 1.0  # prior deviation of ln S about what the median expiry says
 _DOUBT, _DOUBT_PER_YEAR = 0.004, 0.05  # how far off the prior a forward may be at the start
-_MAX_FORWARD = 1e9
+_MIN_FORWARD, _MAX_FORWARD, _MAX_YEARS = 1e-6, 1e9, 50.0
 _MIN_RATE, _MAX_RATE, _MAX_BORROW = -0.05, 0.5, 9.0
 _MOST_PAID = 0.9  # of the spot by all dividends together
 _BELIEVED, _DOUBTED = 2.0, 4.0  # deviations from which a growth is less, and no longer, the rate
@@ -124,12 +124,13 @@ def fit_term(
     errors (infinite where there is none). None where neither a forward nor a spot is known.
     """
     with np.errstate(all="ignore"):
-        known = (taus > 0) & (forwards > 0) & (forwards < _MAX_FORWARD) & (errors >= 0)
-        known &= np.isfinite(taus) & np.isfinite(errors)
-        spot = spot if 0 < spot < _MAX_FORWARD else math.nan
+        in_time = (taus > 0) & (taus < _MAX_YEARS)
+        known = (forwards > _MIN_FORWARD) & (forwards < _MAX_FORWARD)
+        known &= in_time & (errors >= 0) & np.isfinite(errors)
+        spot = spot if _MIN_FORWARD < spot < _MAX_FORWARD else math.nan
         if not known.any() and math.isnan(spot):
             return None
-        taus = np.where(np.isfinite(taus) & (taus > 0), taus, 0.0)
+        taus = np.where(in_time, taus, 0.0)
         forwards, errors = np.where(known, forwards, 1.0), np.where(known, errors, 0.0)
         return _fit(at, taus, forwards, errors, known, spot, conventions, slopes)
 
@@ -143,7 +144,8 @@ def fit_rate(
     """
     discounts, errors = slopes
     with np.errstate(all="ignore"):
-        counted = (taus > 0) & (discounts > 0) & np.isfinite(taus + discounts + errors)
+        counted = (taus > 0) & (taus < _MAX_YEARS) & (discounts > 0) & (errors >= 0)
+        counted &= np.isfinite(discounts + errors)
         years = np.where(counted, taus, 0.0)
         deviation = np.where(counted, np.maximum(errors / discounts, _SCATTER), 1.0)
         target = np.where(counted, -np.log(discounts), 0.0)
@@ -181,7 +183,7 @@ def _fit(
     mean, precision = _beliefs(start, conventions, int(estimated.sum()))
     paid = _paid(amounts, times, (conventions.rate, 0.0), math.exp(start))
     paid[estimated] = mean[3:]
-    for _ in range(2):  # the second time with the dividends that the first one found
+    for _ in range(2 if len(times) else 1):  # again with the dividends that the first one found
         rows, constant = _rows(taus, times, paid, estimated)
         fit = regress(rows, np.where(counted, logs - constant, 0.0), deviation, counted, mean,
                       precision, _DOUBT + _DOUBT_PER_YEAR * taus)
