@@ -167,17 +167,16 @@ def _raw(surface: SsviSurface, theta: float) -> RawSvi:
 
 
 def _start(tau: Floats, warm: SsviSurface | None) -> tuple[Floats, Floats]:
-    """log θ at `tau` and (atanh ρ, log η, logit γ) of `warm`; NaN where there is none."""
+    """log θ at `tau` and (atanh ρ, log η, γ) of `warm`; NaN where there is none."""
     if warm is None or violations(warm) == (NO_SURFACE,):
         return np.full(len(tau), np.nan), np.full(3, np.nan)
     with np.errstate(all="ignore"):
-        gamma = min(max(warm.gamma, 1e-6), 1 - 1e-6)
-        shape = [np.arctanh(warm.rho), np.log(warm.eta), np.log(gamma / (1 - gamma))]
-        return np.log(theta_at(warm, tau)), np.array(shape)
+        shape = np.array([np.arctanh(warm.rho), np.log(warm.eta), warm.gamma])
+        return np.log(theta_at(warm, tau)), shape
 
 
 def _surface(tau: Floats, level: Floats, shape: Floats) -> SsviSurface | None:
     with np.errstate(all="ignore"):
-        theta, gamma = np.exp(level), float(1 / (1 + np.exp(-shape[2])))
-        found = SsviSurface(tau, theta, float(np.tanh(shape[0])), float(np.exp(shape[1])), gamma)
+        rho, eta, gamma = np.tanh(shape[0]), np.exp(shape[1]), shape[2]
+        found = SsviSurface(tau, np.exp(level), float(rho), float(eta), float(gamma))
     return None if NO_SURFACE in violations(found) else found

@@ -1,8 +1,8 @@
 """The search behind `ssvi.fit`, which says what is solved, compiled.
 
 The parameters are `level`, the log θ of each block of expiries, and `shape`, which holds atanh ρ,
-log η and logit γ: all free of bounds. Each quote knows one θ only, so that the normal equations
-are an arrow: a diagonal for θ, three columns, and a 3 × 3 block left after θ is eliminated.
+log η and γ. Each quote knows one θ only, so that the normal equations are an arrow: a diagonal for
+θ, three columns, and a 3 × 3 block left after θ is eliminated.
 """
 
 import math
@@ -19,8 +19,8 @@ _ROUNDS = 100
 _ENOUGH, _SLOW = 1e-9, 3  # relative gain below which so many rounds in turn end a descent
 _EXACT = 1e-30  # cost, as a share of that of no surface, below which nothing is left to gain
 _LONGEST = 1.5  # step in any parameter
-_STILL = 1e-12  # step below which a descent ends
-_MOST_RHO, _MOST_GAMMA = 6.0, 12.0  # of atanh ρ and logit γ either way
+_STILL = 1e-9  # step below which a descent ends
+_MOST_RHO = 6.0  # of atanh ρ either way
 _INSIDE = 1e-10  # distance in log η kept to the bounds
 _RIDGE = 1e-13
 _HOLD = 1e12
@@ -30,11 +30,11 @@ _RHO, _ETA = (-0.8, -0.5, -0.2, 0.2, 0.5), (0.2, 0.6, 1.2, 2.0)  # of the starts
 
 @compiled
 def _log_phi(level: float, shape: Floats) -> tuple[float, float, float]:
-    """log φ, and its derivatives by log θ and by logit γ."""
-    theta, gamma = math.exp(level), 1 / (1 + math.exp(-shape[2]))
+    """log φ, and its derivatives by log θ and by γ."""
+    theta, gamma = math.exp(level), shape[2]
     above = math.log1p(theta)
     value = shape[1] - gamma * level - (1 - gamma) * above
-    return value, -gamma - (1 - gamma) * theta / (1 + theta), (above - level) * gamma * (1 - gamma)
+    return value, -gamma - (1 - gamma) * theta / (1 + theta), above - level
 
 
 @compiled
@@ -74,7 +74,7 @@ def _bound(level: Floats, shape: Floats) -> tuple[float, int, float, float, floa
     Derivatives by the θ of the block given, if not below 0, and by the three of `shape`.
     """
     low, high = int(np.argmin(level)), int(np.argmax(level))
-    rho, gamma = math.tanh(shape[0]), 1 / (1 + math.exp(-shape[2]))
+    rho, gamma = math.tanh(shape[0]), shape[2]
     skew, by_rho = math.log1p(abs(rho)), math.copysign(1 - abs(rho), rho)
     # θφ (1 + |ρ|) < 4 is nearest at the largest θ,
     value, by_level, by_gamma = _log_phi(level[high], shape)
@@ -91,19 +91,20 @@ def _bound(level: Floats, shape: Floats) -> tuple[float, int, float, float, floa
 
 @compiled
 def _solve(
-    arrow: Floats, core: Floats, damping: float, hold: bool, column: int, step: Floats
+    arrow: Floats, core: Floats, damping: float, held: Floats, column: int, step: Floats
 ) -> None:
     """`step` = (H + damping diag H)⁻¹ right, with the right side of `arrow` in `column`.
 
-    `step` has the blocks' first and those of `shape` last; `hold` keeps ρ.
+    `step` has the blocks' first and those of `shape` last; the latter's diagonal is
+    multiplied by `held`.
     """
     blocks, left = len(arrow), np.empty((3, 4))
     for g in range(3):
         for h in range(g, 3):
             left[g, h] = core[g, h]
         left[g, g] += damping * core[g, g] + _RIDGE * (core[0, 0] + core[1, 1] + 1e-300)
+        left[g, g] *= held[g]
         left[g, 3] = core[g, column - 1]
-    left[0, 0] *= _HOLD if hold else 1.0
     for i in range(blocks):
         diagonal = arrow[i, 0] * (1 + damping)
         for g in range(3):
@@ -131,19 +132,19 @@ def _solve(
 def _retract(level: Floats, shape: Floats) -> None:
     """Back within all bounds, by η alone."""
     shape[0] = min(max(shape[0], -_MOST_RHO), _MOST_RHO)
-    shape[2] = min(max(shape[2], -_MOST_GAMMA), _MOST_GAMMA)
+    shape[2] = min(max(shape[2], 0.0), 1.0)
     for _ in range(2):
         shape[1] -= max(_bound(level, shape)[0], 0.0)
 
 
 @compiled
 def _bounded_step(
-    arrow: Floats, core: Floats, damping: float, hold: bool, value: float, step: Floats
+    arrow: Floats, core: Floats, damping: float, held: Floats, value: float, step: Floats
 ) -> bool:
     """A damped step, along the bound `value` away where it would cross it, and whether it would."""
     blocks, along = len(arrow), np.empty_like(step)
     for column in range(4, 6):
-        _solve(arrow, core, damping, hold, column, step if column == 4 else along)
+        _solve(arrow, core, damping, held, column, step if column == 4 else along)
     beyond, slope = value, 0.0
     for i in range(blocks + 3):
         part = arrow[i, 5] if i < blocks else core[i - blocks, 4]
@@ -159,16 +160,20 @@ def _bounded_step(
 def _step(
     level: Floats, shape: Floats, arrow: Floats, core: Floats, damping: float, step: Floats
 ) -> float:
-    """A damped step within the bound, of which |ρ| makes a ridge at ρ = 0; its longest part."""
-    blocks, rho = len(level), shape[0]
+    """A damped step within the bounds, of which |ρ| makes a ridge at ρ = 0; its longest part."""
+    blocks, rho, gamma, held = len(level), shape[0], shape[2], np.ones(3)
     value, at, by_level, by_rho, core[1, 4], core[2, 4] = _bound(level, shape)
     for i in range(blocks):
         arrow[i, 5] = by_level if i == at else 0.0
     for side in (1.0, -1.0, 0.0):
         if side * rho < -_STILL:
             continue
-        core[0, 4] = abs(by_rho) * side
-        crossed = _bounded_step(arrow, core, damping, side == 0.0, value, step)
+        core[0, 4], held[0] = abs(by_rho) * side, 1.0 if side else _HOLD
+        crossed = _bounded_step(arrow, core, damping, held, value, step)
+        if not 0.0 <= gamma + step[blocks + 2] <= 1.0 and (gamma == 0.0 or gamma == 1.0):
+            held[2] = _HOLD
+            crossed = _bounded_step(arrow, core, damping, held, value, step)
+            held[2] = 1.0
         if not crossed or side * (rho + step[blocks]) > 0.0:
             break
         if side == 0.0:
@@ -275,7 +280,7 @@ def _start(
     arrow, core, shape = np.empty((len(level), 6)), np.empty((3, 5)), np.empty(3)
     for i in range(len(costs)):
         eta, rho = divmod(i, len(_RHO))
-        shape[0], shape[1], shape[2] = math.atanh(_RHO[rho]), math.log(_ETA[eta]), 0.0
+        shape[0], shape[1], shape[2] = math.atanh(_RHO[rho]), math.log(_ETA[eta]), 0.5
         _retract(level, shape)
         costs[i] = _normal(k, v, share, first, block, level, shape, arrow, core)
         for g in range(3):
