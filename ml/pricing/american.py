@@ -20,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.pricing import black, implied
-from ml.pricing.american_newton import MAX_TOTAL
+from ml.pricing.american_newton import MAX_TOTAL, MIN_TOTAL
 from ml.pricing.american_side import Side
 from ml.pricing.carry import Carry
 from ml.types import Bools, Floats
 
-_MAX_GROWTH = 20.0  # (|rate| + |borrow|) τ beyond which nothing is computed
+# Out of these nothing is computed: years, (|rate| + |borrow|) τ, size of numbers, strike / forward.
+_LEAST_TAU, _MOST_TAU, _MOST_GROWTH, _MOST_SIZE, _MOST_RATIO = 1e-8, 1e3, 20.0, 1e15, 1e6
 
 
 def early_exercise_premium(
@@ -47,12 +48,9 @@ def early_exercise_premium(
     """
     (strikes, vols), calls, _ = black.stacked((strike, vol), is_call)
     values = np.full(len(calls), np.nan)
-    inside = (strikes > 0) & np.isfinite(strikes) & (vols >= 0)
-    inside &= vols * math.sqrt(max(tau, 0.0)) <= MAX_TOTAL
-    if not _computable(forward, tau, carry):
-        return values
+    usable = _usable(forward, strikes, tau, carry) & (vols >= 0.0)
     for is_side in (False, True):
-        rows = np.flatnonzero(inside & (calls == is_side))
+        rows = np.flatnonzero(usable & (calls == is_side))
         if len(rows):
             side = Side(float(forward), float(tau), carry, is_side)
             values[rows] = _premium(side, strikes[rows], vols[rows]) * carry.discount(tau)
@@ -61,11 +59,14 @@ def early_exercise_premium(
 
 def _premium(side: Side, strike: Floats, vol: Floats) -> Floats:
     """At least what exercise now, or without volatility at its best instant, is worth more."""
-    value, moving = np.zeros(len(vol)), np.flatnonzero(vol > 0.0)
+    value, total = np.full(len(vol), np.nan), vol * math.sqrt(side.tau)
+    still = total < MIN_TOTAL
+    value[still] = 0.0
+    moving = np.flatnonzero(~still & (total <= MAX_TOTAL))
     value[moving] = side.premium(strike[moving], vol[moving])
-    best = np.where(vol > 0.0, side.exercise(strike), side.best_exercise(strike))
+    best = np.where(still, side.best_exercise(strike), side.exercise(strike))
     european = black.price(side.forward, strike, side.tau, vol, side.is_call)
-    return np.maximum(value, best - european)
+    return np.asarray(np.maximum(value, best - european))
 
 
 def american_price(
@@ -123,22 +124,25 @@ def _inverted(
 ) -> tuple[Floats, NDArray[np.int64]]:
     (strikes,), calls, _ = black.stacked((strike,), is_call)
     prices = np.array(price, dtype=np.float64).reshape(-1, len(calls))
-    if not _computable(forward, tau, carry):
-        vols, codes = implied.solve(prices, forward, strikes, tau, calls)
-        codes[codes == implied.SOLVED] = implied.OUT_OF_DOMAIN
-        vols[:] = np.nan
-    else:
-        vols, codes = np.empty(prices.shape), np.empty(prices.shape, dtype=np.int64)
-        prices /= carry.discount(tau)
-        for is_side in (False, True):
-            columns = np.flatnonzero(calls == is_side)
-            if len(columns):
-                side = Side(float(forward), float(tau), carry, is_side)
-                vols[:, columns], codes[:, columns] = side.invert(
-                    prices[:, columns], strikes[columns])
+    vols, codes = implied.solve(prices, forward, strikes, tau, calls)
+    codes[codes == implied.SOLVED] = implied.OUT_OF_DOMAIN
+    vols[:] = np.nan
+    usable = _usable(forward, strikes, tau, carry)
+    for is_side in (False, True):
+        columns = np.flatnonzero(usable & (calls == is_side))
+        if len(columns):
+            side = Side(float(forward), float(tau), carry, is_side)
+            carried = np.minimum(prices[:, columns], _MOST_SIZE * _MOST_RATIO)
+            vols[:, columns], codes[:, columns] = side.invert(
+                carried / carry.discount(tau), strikes[columns])
     return vols.reshape(np.shape(price)), codes.reshape(np.shape(price))
 
 
-def _computable(forward: float, tau: float, carry: Carry) -> bool:
-    growing = (abs(carry.rate) + abs(carry.borrow)) * tau
-    return math.isfinite(forward) and forward > 0.0 and tau > 0.0 and growing <= _MAX_GROWTH
+def _usable(forward: float, strike: Floats, tau: float, carry: Carry) -> Bools:
+    """Options that are computed at all."""
+    sizes = np.array([forward, *carry.dividend_amounts])
+    if not (_LEAST_TAU <= tau <= _MOST_TAU and (sizes < _MOST_SIZE).all()):
+        return np.zeros(len(strike), dtype=np.bool_)
+    if (abs(carry.rate) + abs(carry.borrow)) * tau > _MOST_GROWTH or forward < 1.0 / _MOST_SIZE:
+        return np.zeros(len(strike), dtype=np.bool_)
+    return np.asarray((strike < forward * _MOST_RATIO) & (strike > forward / _MOST_RATIO))

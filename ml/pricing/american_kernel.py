@@ -112,7 +112,8 @@ def roll_back(
             pad_growth, pad_cost = lattice.borrow_growth[i], cost
         for j in range(edge, edge + TAPS):
             new[j] = a * pad_growth * price[j] - pad_cost
-        if 0 < number < count and (is_call or lattice.variance[row] > _RESOLVED):
+        ahead, behind = lattice.variance[row], lattice.time[i] / spacing**2
+        if 0 < number < count and behind > _RESOLVED and (is_call or ahead > _RESOLVED):
             k = TAPS - 1 + (count - number if is_call else number)
             if (excess[k] > 0.0) != (excess[k + 1] > 0.0) and TAPS < k < size - TAPS - 2:
                 _mend(new, excess, k)
@@ -198,9 +199,9 @@ def _start_short(
     total = vol * math.sqrt(lattice.tau - lattice.time[last])
     strikes = math.log(strike / start), math.log(max(cost / growth, 1e-3 * strike) / start)
     margin = 6.0 * total / step + 1.0
-    first = max(math.floor(min(strikes) / step - margin) - low + TAPS, 2)
-    final = min(math.ceil(max(strikes) / step + margin) - low + TAPS, size - 3)
-    final = min(final, first + CAPACITY // _FINE - 6)
+    bottom, top = min(strikes) / step - margin - low, max(strikes) / step + margin - low
+    first = int(min(max(bottom + TAPS, 2.0), size - 3.0))
+    final = int(min(max(top + TAPS + 1.0, 2.0), size - 3.0, first + CAPACITY / _FINE - 6.0))
     count = _FINE * (final - first + 4) + 1
     ratio = math.exp(step / _FINE)
     for american in (False, True):
@@ -299,8 +300,9 @@ def _mend(value: Floats, excess: Floats, i: int) -> None:
     slope = 0.5 * (right - before) - third / 6.0
     at = left / (left - right)
     error = left + at * (slope + at * (0.5 * second + at * third / 6.0))
-    at -= error / (slope + at * (second + 0.5 * at * third))
-    at = min(max(at, 0.0), 1.0)
+    tangent = slope + at * (second + 0.5 * at * third)
+    if tangent * (right - left) > 0.0:
+        at = min(max(at - error / tangent, 0.0), 1.0)
     jump = slope + at * (second + 0.5 * at * third)
     curve = second + at * third
     b2, b3 = at * at - at + 1.0 / 6.0, at * (at - 0.5) * (at - 1.0)

@@ -11,8 +11,8 @@ from ml.pricing.black import forward_density, undiscounted
 from ml.pricing.implied import AT_OR_BELOW_INTRINSIC, OUT_OF_DOMAIN, SOLVED, solve_one
 from ml.types import Bools, Floats
 
-MAX_TOTAL = 5.0
-"""σ √τ beyond which no early exercise is computed."""
+MIN_TOTAL, MAX_TOTAL = 1e-5, 5.0
+"""Bounds of σ √τ out of which no early exercise is computed."""
 ROUGH: Final = -1
 FINE: Final = 0
 FINER: Final = 1
@@ -23,6 +23,7 @@ LARGE = 0.015
 _SMALL = 0.0002  # premium over vega for which FINE is good enough
 _TYPICAL = 1.15  # premium over a rough one
 _APART = 0.98  # ratio of the two volatilities at least
+_RESOLUTION = 1e-13  # of forward and strike: rounding of prices carried to expiry
 _STEPS = 40
 _TOLERANCE = 1e-8
 
@@ -41,9 +42,10 @@ def begin(
         chosen = -1
         for row in range(rows):
             found, why = solve_one(price[row, i], forward, strike[i], tau, 1.0, is_call)
-            if why == SOLVED and price[row, i] <= exercise[i]:
+            least = exercise[i] + _RESOLUTION * (forward + strike[i])
+            if why == SOLVED and price[row, i] <= least:
                 found, why = math.nan, AT_OR_BELOW_INTRINSIC
-            elif why == SOLVED and found * root > MAX_TOTAL:
+            elif why == SOLVED and not MIN_TOTAL <= found * root <= MAX_TOTAL:
                 found, why = math.nan, OUT_OF_DOMAIN
             vol[row, i], code[row, i] = found, why
             if why == SOLVED and (chosen < 0 or row == rows // 2):
@@ -67,7 +69,7 @@ def second_point(
         if first[i] <= 0.0:
             continue
         found, why = solve_one(price - _TYPICAL * first[i], forward, strike[i], tau, 1.0, is_call)
-        if why == SOLVED:
+        if why == SOLVED and found * math.sqrt(tau) >= 2.0 * MIN_TOTAL:
             second[i] = min(found, _APART * vol)
             large = first[i] > LARGE * vega
             level[i] = FINEST if large else FINE if first[i] < _SMALL * vega else FINER
@@ -100,5 +102,6 @@ def finish(
                 vol -= step
                 if abs(step) < _TOLERANCE * vol:
                     break
-            found[row, i] = vol if vol <= start[row, i] * (1.0 + _TOLERANCE) else math.nan
-            far[row, i] = abs(early - value[i]) > allowed[i]
+            solved = vol * root >= MIN_TOTAL and vol <= start[row, i] * (1.0 + _TOLERANCE)
+            found[row, i] = vol if solved else math.nan
+            far[row, i] = solved and abs(early - value[i]) > allowed[i]

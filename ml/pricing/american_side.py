@@ -8,6 +8,7 @@ is large, each price has a search of its own on a finer lattice.
 All prices here are carried to expiry at the rate: today's times e^(r τ).
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,6 +23,7 @@ from ml.pricing.american_newton import (
     FINER,
     FINEST,
     LARGE,
+    MIN_TOTAL,
     ROUGH,
     begin,
     finish,
@@ -34,8 +36,8 @@ Codes = NDArray[np.int64]
 
 _COARSE, _FINE = 8, 32  # steps of the lattice's coarsest level
 _LEAST = 1e-3  # share of the European volatility below which no solution is sought
-_FAR, _NEAR = 0.002, 0.00005  # premium's change over vega that wants a new premium
-_REPEATS = 6
+_FAR, _NEAR = 0.002, 0.00001  # premium's change over vega that wants a new premium
+_REPEATS = 8
 _SEARCH_STEPS = 40
 _TOLERANCE = 1e-8
 
@@ -191,6 +193,7 @@ def _search(side: Side, price: Floats, strike: Floats, start: Floats) -> Floats:
         value += side.finest(strike[of], vol, FINER)
         return np.maximum(value, side.exercise(strike[of])) - price[of]
 
+    least = np.maximum(_LEAST * start, 2.0 * MIN_TOTAL / math.sqrt(side.tau))
     high, above = start.copy(), error(start, np.arange(len(price)))
     low, below = high.copy(), above.copy()
     left = np.flatnonzero(above > 0.0)
@@ -199,7 +202,7 @@ def _search(side: Side, price: Floats, strike: Floats, start: Floats) -> Floats:
         below[left] = error(low[left], left)
         over = left[below[left] > 0.0]
         high[over], above[over] = low[over], below[over]
-        left = over[low[over] > _LEAST * start[over]]
+        left = over[low[over] > least[over]]
     left = np.flatnonzero((below < 0.0) & (above > 0.0))
     for step in range(_SEARCH_STEPS):
         vol = (low * above - high * below)[left] / (above - below)[left]
