@@ -18,15 +18,15 @@ from ml.smile import svi_kernel
 from ml.types import Floats, RawSvi, SmileCurve
 
 KNOTS: Floats = np.array([
-    -6.0, -5.0, -4.2, -3.5, -2.9, -2.4, -1.9, -1.45, -1.0, -0.6, -0.2,
-    0.2, 0.6, 1.0, 1.4, 1.85, 2.4, 3.2, 4.3])
-"""In units of x."""
+    -8.0, -6.2, -5.0, -4.1, -3.4, -2.8, -2.2, -1.6, -1.1, -0.65, -0.2,
+    0.2, 0.6, 1.0, 1.4, 1.85, 2.4, 3.1, 4.3, 6.5])
+"""In units of x; they end far out, for quotes at x = 3 may be lifted a lot."""
 BUMPS = len(KNOTS) - 4
 """Number of coefficients."""
 ROW = 6 + BUMPS
 """Length of a curve as one row: a, b, ρ, m, σ, scale, bumps."""
 
-_STIFFNESS = 50.0
+_STIFFNESS = 20.0
 """Price of ∫f″² and of ∫f² for the factor 1 + f(x), against squared errors of w / w_SVI. Measured
 by leaving every fourth strike out of SPY's and GOOG's fits: flat from 20 to 100. Where nothing is
 quoted, f decays within about one standard deviation."""
@@ -157,7 +157,7 @@ def total_variance(curve: SmileCurve, log_moneyness: Floats) -> Floats:
     """w(k) at ln(K/F), in the shape of `log_moneyness`; of any sign if the bumps are extreme.
 
     >>> bumped = SmileCurve(RawSvi(0.04, 0.0, 0.0, 0.0, 0.1), 0.2, np.full(BUMPS, 0.1))
-    >>> total_variance(bumped, np.array([0.0, 5.0])).round(6).tolist()
+    >>> total_variance(bumped, np.array([0.0, 9.0])).round(6).tolist()
     [0.044, 0.04]
     """
     return derivatives(curve, log_moneyness)[0]

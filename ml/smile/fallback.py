@@ -27,16 +27,19 @@ def copied(curve: SmileCurve, target: SmileCurve) -> SmileCurve:
 
 
 def tamed(surface: Sequence[SmileCurve]) -> list[SmileCurve | None]:
-    """Each curve itself if it is positive where checked and its wings are within Lee's bounds, else
-    one near it that is; None if there is none."""
+    """Each curve itself if it is positive where checked, its wings are within Lee's bounds, and it
+    is not beyond all measure; else one near it that is so; None if there is none."""
     return [
         one if ok else _tamed(one) for one, ok in zip(surface, _are_tame(surface), strict=True)]
 
 
 def _are_tame(surface: Sequence[SmileCurve]) -> list[bool]:
-    least, _ = arbitrage.worst(arbitrage.pack(surface))
-    return [value > -math.inf and one.scale > 0 and arbitrage.lee_ok(one.svi)
-            for one, value in zip(surface, least.tolist(), strict=True)]
+    rows = arbitrage.pack(surface)
+    least, _ = arbitrage.worst(rows)
+    return [
+        value > -math.inf and row[5] > 0 and arbitrage.lee_ok(one.svi)
+        and _LEAST_VARIANCE <= curves.point(row, 0.0)[0] <= _MOST_VARIANCE
+        for one, row, value in zip(surface, rows, least.tolist(), strict=True)]
 
 
 def _tamed(curve: SmileCurve) -> SmileCurve | None:

@@ -130,6 +130,7 @@ def _mended(
         if not runs:
             break
         for low, high in runs:
+            low, high = _with_contradicted(current, trust, low, high)
             current = _mend(current, (trust / tau).tolist(), spare, low, high)
     return current
 
@@ -147,13 +148,31 @@ def _runs(butterfly: Floats, calendar: Floats) -> list[tuple[int, int]]:
     return runs
 
 
+def _with_contradicted(
+    current: list[SmileCurve], trust: Floats, low: int, high: int
+) -> tuple[int, int]:
+    """The run, with the curves beyond it that are contradicted by one of its own which is trusted
+    more: it should not give way to them."""
+    def yields(outer: int, inner: int) -> bool:
+        near, far = sorted((outer, inner))
+        _, gap = arbitrage.worst(arbitrage.pack([current[near], current[far]]))
+        return bool(gap[0] < -TOLERANCE) and trust[outer] < trust[inner]
+
+    first, last = low, high
+    while last + 1 < len(current) and any(yields(last + 1, one) for one in range(low, high)):
+        last += 1
+    while first > 0 and any(yields(first - 1, one) for one in range(low + 1, high + 1)):
+        first -= 1
+    return first, last
+
+
 def _mend(
     current: list[SmileCurve], price: list[float], spare: Callable[[], list[SmileCurve]],
     low: int, high: int,
 ) -> list[SmileCurve]:
     """The curves with `low` to `high` free of arbitrage, with more of them if it takes more."""
     size = len(current)
-    for method, reach in ((_nearest, 0), (_softened, 0), (_softened, 1),
+    for method, reach in ((_nearest, 0), (_softened, 0), (_nearest, 1), (_softened, 1),
                           (_blended, 0), (_blended, 1), (_blended, 3), (_blended, size)):
         first, end = max(low - reach, 0), min(high + reach + 1, size)
         run = _Run(current[first:end], price[first:end], current[max(first - 1, 0):first],

@@ -110,14 +110,21 @@ def test_the_less_trusted_slice_moves_more(trusted):
     assert done.moved[trusted] < 0.05 * done.moved[3 - trusted]
 
 
-def test_a_clean_neighbour_gives_way_where_there_is_no_room():
-    planted = surface()
-    planted[1] = lifted(planted[1], 8.0)  # above the next two
-    trust = np.array([1.0, 100.0, 1.0, 1.0, 1.0])
-    done = repair(planted, TAU, trust)
+def test_a_trusted_slice_stays_where_it_contradicts_several_doubtful_ones():
+    theta = np.array([0.0008, 0.0038, 0.0032, 0.0036, 0.02])  # 0.0032 and 0.0036 agree
+    done = repair([ssvi(one) for one in theta], TAU, np.array([1.0, 1e4, 1.0, 1.0, 1.0]))
     assert_clean(done)
-    assert done.moved[0] == 0
-    assert done.moved[2] > 0
+    assert done.moved[0] == done.moved[4] == 0
+    assert done.moved[1] < 0.01 * min(done.moved[2], done.moved[3])
+
+
+def test_a_clean_neighbour_gives_way_where_there_is_no_room():
+    theta = np.array([0.0016, 0.0016004, 0.0016002, 0.0016005])
+    done = repair([ssvi(one) for one in theta], theta / 0.04, EVEN[:4])
+    assert done.violations_before == ((), ("calendar",), ("calendar",), ())
+    assert_clean(done)
+    assert (done.moved > 0).all()
+    assert done.moved.max() < 1e-4
 
 
 def test_wings_beyond_lees_bound_are_brought_within():
