@@ -38,32 +38,61 @@ def _log_phi(level: float, shape: Floats) -> tuple[float, float, float]:
 
 
 @compiled
+def _slice_sums(
+    k: Floats, v: Floats, share: Floats, theta: float, phi: float, rho: float, sums: Floats
+) -> float:
+    """Weighted sums into the upper triangle of `sums`, (3, 4), of one expiry's quotes; its cost.
+
+    Rows are w, ∂w/∂log φ and ∂w/∂ρ, with themselves and with what the quotes are above w.
+    """
+    half, depth = theta / 2, (1 - rho) * (1 + rho)
+    ww = wp = wr = we = pp = pr = pe = rr = re = cost = 0.0
+    for j in range(len(k)):
+        x = phi * k[j]
+        root = math.sqrt((x + rho) * (x + rho) + depth)
+        w, skewed = half * (1 + rho * x + root), half * x / root
+        by_phi, by_rho, error = skewed * (rho * root + x + rho), skewed * (root + 1), v[j] - w
+        weighted = share[j] * w
+        ww, wp, wr = ww + weighted * w, wp + weighted * by_phi, wr + weighted * by_rho
+        we, weighted = we + weighted * error, share[j] * by_phi
+        pp, pr, pe = pp + weighted * by_phi, pr + weighted * by_rho, pe + weighted * error
+        weighted = share[j] * by_rho
+        rr, re, cost = rr + weighted * by_rho, re + weighted * error, cost + share[j] * error**2
+    sums[0, 0], sums[0, 1], sums[0, 2], sums[0, 3] = ww, wp, wr, we
+    sums[1, 1], sums[1, 2], sums[1, 3], sums[2, 2], sums[2, 3] = pp, pr, pe, rr, re
+    return cost
+
+
+@compiled
 def _normal(
     k: Floats, v: Floats, share: Floats, first: Integers, block: Integers,
     level: Floats, shape: Floats, arrow: Floats, core: Floats,
 ) -> float:
-    """Half of the cost's derivatives; the cost. `arrow` has a row for each block, `core` is (3, 4).
+    """Half of the cost's derivatives; the cost. `arrow` has a row for each block, `core` is (3, 5).
 
-    A row holds the diagonal, the three columns and the right side, as `core` does for `shape`.
+    A row holds the diagonal, the three columns and the right side, as `core` does for `shape`;
+    the last column of both is `_step`'s.
     """
     arrow[:], core[:], cost = 0.0, 0.0, 0.0
-    rho, row = math.tanh(shape[0]), np.empty(5)
+    rho, sums = math.tanh(shape[0]), np.empty((3, 4))
+    turn = (1 - rho) * (1 + rho)  # ∂ρ / ∂atanh ρ
     for i in range(len(block)):
         log_phi, by_level, by_gamma = _log_phi(level[block[i]], shape)
-        half, phi, at = math.exp(level[block[i]]) / 2, math.exp(log_phi), block[i]
-        for j in range(first[i], first[i + 1]):
-            x = phi * k[j]
-            root = math.sqrt((x + rho) * (x + rho) + (1 - rho) * (1 + rho))
-            w, by_phi = half * (1 + rho * x + root), half * x * (rho + (x + rho) / root)
-            row[0] = w + by_phi * by_level
-            row[1] = half * x * (1 + 1 / root) * (1 - rho) * (1 + rho)
-            row[2], row[3], row[4] = by_phi, by_phi * by_gamma, v[j] - w
-            cost += share[j] * row[4] * row[4]
-            for h in range(5):
-                arrow[at, h] += share[j] * row[0] * row[h]
-            for g in range(3):
-                for h in range(g, 4):
-                    core[g, h] += share[j] * row[g + 1] * row[h + 1]
+        start, end, theta = first[i], first[i + 1], math.exp(level[block[i]])
+        own = k[start:end], v[start:end], share[start:end]
+        cost += _slice_sums(*own, theta, math.exp(log_phi), rho, sums)
+        row, mixed = arrow[block[i]], sums[0, 1] + by_level * sums[1, 1]
+        row[0] += sums[0, 0] + by_level * (sums[0, 1] + mixed)
+        row[1] += turn * (sums[0, 2] + by_level * sums[1, 2])
+        row[2] += mixed
+        row[3] += mixed * by_gamma
+        row[4] += sums[0, 3] + by_level * sums[1, 3]
+        core[0, 0] += turn * turn * sums[2, 2]
+        core[0, 3] += turn * sums[2, 3]
+        core[2, 2] += sums[1, 1] * by_gamma * by_gamma
+        for column, mixed in ((0, turn * sums[1, 2]), (1, sums[1, 1]), (3, sums[1, 3])):
+            core[min(column, 1), max(column, 1)] += mixed
+            core[min(column, 2), max(column, 2)] += mixed * by_gamma
     return cost
 
 
@@ -170,7 +199,7 @@ def _step(
             continue
         core[0, 4], held[0] = abs(by_rho) * side, 1.0 if side else _HOLD
         crossed = _bounded_step(arrow, core, damping, held, value, step)
-        if not 0.0 <= gamma + step[blocks + 2] <= 1.0 and (gamma == 0.0 or gamma == 1.0):
+        if gamma in (0.0, 1.0) and not 0.0 <= gamma + step[blocks + 2] <= 1.0:
             held[2] = _HOLD
             crossed = _bounded_step(arrow, core, damping, held, value, step)
             held[2] = 1.0
@@ -241,10 +270,9 @@ def _merged(level: Floats, block: Integers) -> Floats:
         pooled[last], count[last] = level[i], 1.0
         target[i] = last
         while last > 0 and pooled[last] < pooled[last - 1]:
-            weight = count[last] + count[last - 1]
-            mean = pooled[last] * count[last] + pooled[last - 1] * count[last - 1]
-            last -= 1
-            pooled[last], count[last] = mean / weight, weight
+            mean, last = pooled[last] * count[last], last - 1
+            count[last] += count[last + 1]
+            pooled[last] += (mean - pooled[last] * count[last + 1]) / count[last]
             for j in range(i + 1):
                 target[j] = min(target[j], last)
     for i in range(len(block)):
