@@ -47,23 +47,19 @@ def project(
     current, missing, stuck = start, shortfall(start), 0
     if not missing:
         return start
-    freedom = np.zeros((len(start) * BUMPS, len(start) * BUMPS))
-    for place, (one, cost) in enumerate(zip(start, price, strict=True)):
-        steps = _unit_steps(one, cost)
-        if steps is None:
-            return None
-        freedom[_part(place), _part(place)] = steps
+    steps = [_unit_steps(one, cost) for one, cost in zip(start, price, strict=True)]
     while stuck < _PATIENCE:
         rows, bounds = _conditions(start, current, before, after)
-        rows = rows @ freedom
+        for place, own in enumerate(steps):  # slice by slice, for these are small
+            rows[:, _part(place)] = rows[:, _part(place)] @ own
         if not (np.isfinite(rows).all() and np.isfinite(bounds).all()):
             return None
         step = least_distance(rows, bounds)
         if step.status != "solved":
             return None
-        change = (freedom @ step.point).reshape(len(start), BUMPS)
-        current = [replace(one, bumps=one.bumps + own)
-                   for one, own in zip(start, change, strict=True)]
+        current = [
+            replace(one, bumps=one.bumps + own @ step.point[_part(place)])
+            for place, (one, own) in enumerate(zip(start, steps, strict=True))]
         left = shortfall(current)
         if not left:
             return current
@@ -75,9 +71,8 @@ def _part(place: int) -> slice:
     return slice(place * BUMPS, (place + 1) * BUMPS)
 
 
-def _unit_steps(one: SmileCurve, price: float) -> Floats | None:
-    """Changes of the bumps, as columns, that are orthogonal and each cost 1; None if numbers end.
-    """
+def _unit_steps(one: SmileCurve, price: float) -> Floats:
+    """Changes of the bumps, as columns, that are orthogonal and each cost 1; NaN if numbers end."""
     k = GRID_Z * np.sqrt(curves.total_variance(one, np.zeros(1)))
     base = curves.total_variance(curves.plain(one.svi), k)
     change = curves.design(k / one.scale)[0]
@@ -87,7 +82,7 @@ def _unit_steps(one: SmileCurve, price: float) -> Floats | None:
     try:
         return np.asarray(np.linalg.inv(np.linalg.cholesky(price * cost)).T)
     except np.linalg.LinAlgError:
-        return None
+        return np.full((BUMPS, BUMPS), np.nan)
 
 
 def _conditions(

@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.interpolate import BSpline
 
+from ml.quotes.format import iter_chains
+from ml.quotes.snapshot import import_snapshot
 from ml.smile import svi
 from ml.smile.curve import (
     BUMPS,
@@ -16,6 +18,7 @@ from ml.smile.curve import (
     total_variance,
     volatility,
 )
+from ml.smile.surface import build_surface
 from ml.types import RawSvi, SmileCurve
 from tests.unit.chains import CURVE, DEVIATION, TAU
 
@@ -151,3 +154,29 @@ def test_no_finite_input_warns_or_raises(rows, parameters):
     derivatives(curve, rows[0])
     volatility(curve, float(rows[1, 0]), rows[0])
     total_variance(SmileCurve(curve.svi, DEVIATION, np.full(BUMPS, rows[2, 0])), rows[0])
+
+
+def left_out_errors(points, tau):
+    """Of the SVI alone and with bumps, in volatility, on every fourth strike when it is left out
+    of the fit."""
+    k, w = points.log_moneyness, points.mid_iv**2 * tau
+    half = (points.ask_iv - points.bid_iv) / 2
+    half = np.where(half > 0, half, points.ask_iv - points.mid_iv)  # a bid below intrinsic
+    weight = (2 * points.mid_iv * tau * np.maximum(half, np.median(half))) ** -2.0
+    errors = []
+    for out in (np.arange(len(k)) % 4 == place for place in range(4)):
+        base = svi.fit(k[~out], w[~out], weight[~out])
+        for curve in (plain(base), fit_bumps(base, k[~out], w[~out], weight[~out])):
+            errors.append(volatility(curve, tau, k[out]) - points.mid_iv[out])
+    return np.concatenate(errors[::2]), np.concatenate(errors[1::2])
+
+
+@pytest.mark.parametrize("folder", ["2026-08-13", "2026-08-14"])
+def test_quotes_left_out_are_nearer_to_the_bumps_than_to_the_svi(shared_data, folder):
+    chains = list(iter_chains(import_snapshot(shared_data / "spy_chain_2026-08" / folder)))
+    smiles = [one for one in build_surface(chains).smiles if len(one.quotes.strike) >= 40]
+    pairs = [left_out_errors(one.quotes, one.tau) for one in smiles]
+    alone, bumped = (np.array([np.sqrt(np.mean(pair[i] ** 2)) for pair in pairs]) for i in (0, 1))
+    print(f"median error {np.median(alone) * 1e4:.1f} bp alone, {np.median(bumped) * 1e4:.1f} bp")
+    assert np.median(bumped) < 0.7 * np.median(alone)
+    assert (bumped < alone).mean() > 0.9
