@@ -99,4 +99,3 @@ def _raw(p: Floats, k: Floats) -> Floats:
     x = k - m
     return np.asarray(a + b * (rho * x + np.sqrt(x**2 + sigma**2)))
 
-

@@ -32,7 +32,8 @@ def test_the_tables_are_hypertables_where_timescaledb_is(database_url, timescale
 
 ROW = """INSERT INTO option_features (symbol, expiry, ts, source, tau, forward, atm_vol,
     butterfly_ok, quotes_total, quotes_used, grid_vol, grid_observed, features, quote_strike,
-    quote_bid_iv, quote_mid_iv, quote_ask_iv) VALUES ('OLD', '2026-12-18', %s, 'live', 0.1, 600, 0.2, true, 9, 5,
+    quote_bid_iv, quote_mid_iv, quote_ask_iv) VALUES ('OLD', '2026-12-18', %s, 'live', 0.1,
+    600, 0.2, true, 9, 5,
     '{0.2}', '{true}', '{1}', '{600}', '{0.19}', '{0.2}', '{0.21}')"""
 SECOND = f"""{ROW} ON CONFLICT (symbol, expiry, ts) DO UPDATE SET confidence = 0.9,
     repaired = '{{butterfly,lee}}', bumps = '{{0.01,0}}', calendar_ok = true, skew = -0.1"""

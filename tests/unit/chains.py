@@ -20,7 +20,7 @@ CURVE = RawSvi(0.5 * DEVIATION**2, 0.25 * DEVIATION, -0.5, 0.1 * DEVIATION, 1.8 
 def make_chain(
     count: int = 40, half_spread: float = 0.02, tick: float = 0.0, reach: float = 1.0
 ) -> ChainQuotes:
-    """A European put and call at each of `count` strikes, priced on `CURVE`; bid and ask on the tick.
+    """A European put and call at each of `count` strikes, priced on `CURVE`; rounded to the tick.
 
     Strikes reach from 2.6 deviations below the forward to 1.6 above it, times `reach`.
     """

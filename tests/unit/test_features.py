@@ -15,8 +15,8 @@ from ml.features import (
     window_indices,
     window_input,
 )
-from ml.smile.surface import build_smile
 from ml.smile.grid import ATM_INDEX, GRID_SIZE
+from ml.smile.surface import build_smile
 from tests.unit.chains import AT, FORWARD, SPOT, TAU, make_chain
 
 NAN = float("nan")
