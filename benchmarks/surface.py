@@ -98,4 +98,3 @@ def _raw(p: Floats, k: Floats) -> Floats:
     a, b, rho, m, sigma = p
     x = k - m
     return np.asarray(a + b * (rho * x + np.sqrt(x**2 + sigma**2)))
-

@@ -153,7 +153,8 @@ def test_a_desk_reads_shape_and_forward_in_words_and_figures():
 
 
 def test_what_a_row_of_before_does_not_know_is_a_dash():
-    nothing = dict.fromkeys(("forward_error", "skew", "risk_reversal_25", "butterfly_25", "variance_swap_vol", "confidence"), np.nan)
+    nothing = dict.fromkeys(("forward_error", "skew", "risk_reversal_25", "butterfly_25",
+                             "variance_swap_vol", "confidence"), np.nan)
     old = a_smile(**nothing, forward_source=None, calendar_ok=None, lee_ok=None, repaired=None)
     assert list(frames.desk(old)["Value"]) == ["–"] * 4 + ["– ± –"]
     assert frames.repair_text(old) == "" and frames.arbitrage_left(old) == []
