@@ -49,7 +49,7 @@ _QUARTERLY = (3, 6, 9, 12)
 _MONTHLY = tuple(range(1, 13))
 
 RULES: Final = {
-    "SPY": DividendRule(_QUARTERLY, payment=0.0027, deviation=0.0005, scatter=0.0002),
+    "SPY": DividendRule(_QUARTERLY, payment=0.0026, deviation=0.0004, scatter=0.0002),
     "DIA": DividendRule(_MONTHLY, payment=0.0013, deviation=0.0003, scatter=0.0008),
     "QQQ": DividendRule(_QUARTERLY, after_friday=True, payment=0.0013, deviation=0.0003,
                         scatter=0.0002),
@@ -96,13 +96,14 @@ def years_to_ex(at: datetime, days: Sequence[date]) -> list[float]:
     return [(ex_instant(day) - at).total_seconds() / YEAR_SECONDS for day in days]
 
 
+@lru_cache(maxsize=64)
 def schedule(
-    rule: DividendRule | None, known: Sequence[Dividend], at: datetime, years: float
+    rule: DividendRule | None, known: tuple[Dividend, ...], at: datetime, years: float
 ) -> tuple[Floats, Floats]:
     """Years to the ex-dividend instants of the next `years`, and amounts, NaN where not known.
 
     Known ones as given, by ascending date; the rule's after the last of them. At most
-    `MOST_AHEAD`. Two arrays of shape (m,).
+    `MOST_AHEAD`. Two arrays of shape (m,), not to be written.
     """
     today = at.astimezone(NEW_YORK).date()
     last = today + timedelta(days=min(max(years, 0.0), _LONGEST_YEARS) * 365 + 1)
@@ -112,7 +113,9 @@ def schedule(
     times = np.array(years_to_ex(at, days))
     amounts = np.array([*given.values(), *(math.nan for _ in by_rule)])
     counted = np.flatnonzero((times > 0) & (times <= years))[:MOST_AHEAD]
-    return times[counted], amounts[counted]
+    times, amounts = times[counted], amounts[counted]
+    times.flags.writeable = amounts.flags.writeable = False
+    return times, amounts
 
 
 @lru_cache(maxsize=1024)

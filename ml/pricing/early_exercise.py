@@ -1,8 +1,8 @@
 """The forwards of American expiries, whose parity holds once early exercise is taken off.
 
 The premium of a put near the money is almost a power of the underlying's growth, that of a call
-one of the dividends before expiry. Growth and dividends in turn come of the forwards that are left
-when the premiums are taken off. So the premiums are computed twice, and in between are scaled by
+one of the payments on it before expiry. Growth and dividends in turn come of the forwards that are
+left when the premiums are taken off. So the premiums are computed twice, and in between are scaled by
 those powers until both agree.
 """
 
@@ -27,10 +27,11 @@ NODES: Final = 6
 """Strikes of an expiry at which the premium is computed; between them it is interpolated."""
 
 _ROUNDS = (3, 2)  # of scaling the premiums, after computing them for the first and second time
-_PUT_POWER, _CALL_POWER = 1.4, 1.6  # by growth and by dividends; fitted to the lattice's premiums
+_PUT_POWER, _CALL_POWER = 1.4, 1.6  # by growth and by payments; fitted to the lattice's premiums
+_SCALING_ERROR = 0.15  # of the change by those powers: what they may be off
 _LEAST_FACTOR, _MOST_FACTOR = 0.3, 3.0
 _PREMIUM_ERROR = 0.05  # of the premium taken off: what growth and dividends may be off
-_CAUTION = 2.0  # times that in the term structure, where all expiries' premiums err alike
+_CAUTION = 4.0  # times that in the term structure, where all expiries' premiums err alike
 _SLOPE_REACH = 1.5  # straddles; farther in the money the premium is most of the time value
 _WEAK = 3.0  # an own error, over that of the others' forward, with which theirs is the better guess
 _LITTLE_BORROW = 3.0  # times the borrow is less than the rate
@@ -50,8 +51,8 @@ class _Premiums:
     put: Floats
     """In currency, shape (n,)."""
     growth: Floats
-    dividends: Floats
-    """Mean growth until the expiry and sum of dividends before it, shape (m,)."""
+    payments: Floats
+    """As `_drivers` gives them, shape (m,)."""
 
 
 def american_forwards(
@@ -72,11 +73,10 @@ def american_forwards(
         return fits, error, term
     premiums, bare = None, pairs
     for rounds in _ROUNDS:
-        stale = (fits[:, 2] > 0) & (error >= fits[:, 1] if premiums else True)
-        premiums = _computed(pairs, bare, fits, taus, term, stale, premiums)
+        premiums = _computed(pairs, bare, fits, taus, term, premiums)
         for _ in range(rounds):
             bare = _without(pairs, premiums, taus, term)
-            error = _PREMIUM_ERROR * _mean_change(pairs, bare)
+            error = _PREMIUM_ERROR * _mean(np.abs(pairs.difference - bare.difference), pairs)
             discount, uncertain = discounts_of((term.rate, term.rate_covariance), taus)
             fits, _ = parity_forwards(bare, discount, uncertain)
             total = np.hypot(fits[:, 1], _CAUTION * error)
@@ -89,13 +89,24 @@ def american_forwards(
 
 def _without(pairs: Pairs, premiums: _Premiums, taus: Floats, term: TermStructure) -> Pairs:
     """The pairs less the premiums, scaled to what growth and dividends are thought to be now."""
-    growth, dividends = _drivers(taus, term)
-    put_factor = _power(growth, premiums.growth, _PUT_POWER)
-    call_factor = _power(dividends, premiums.dividends, _CALL_POWER)
     expiry = _expiry_of(pairs)
+    call_factor, put_factor = _factors(premiums, taus, term)
     call, put = call_factor[expiry] * premiums.call, put_factor[expiry] * premiums.put
     return replace(pairs, difference=pairs.difference - call + put,
                    straddle=pairs.straddle - call - put)
+
+
+def _factors(premiums: _Premiums, taus: Floats, term: TermStructure) -> tuple[Floats, Floats]:
+    """By how much calls' and puts' premiums have grown since, per expiry."""
+    growth, payments = _drivers(taus, term)
+    return (_power(payments, premiums.payments, _CALL_POWER),
+            _power(growth, premiums.growth, _PUT_POWER))
+
+
+def _drivers(taus: Floats, term: TermStructure) -> tuple[Floats, Floats]:
+    """Mean growth until each expiry, and what a holder of the underlying is paid before it."""
+    growth, dividends, _ = term.drivers(taus)
+    return growth, dividends + term.spot * taus * np.maximum(-growth, 0.0)
 
 
 def _power(now: Floats, then: Floats, power: float) -> Floats:
@@ -103,33 +114,30 @@ def _power(now: Floats, then: Floats, power: float) -> Floats:
     return np.asarray(np.clip(ratio**power, _LEAST_FACTOR, _MOST_FACTOR))
 
 
-def _drivers(taus: Floats, term: TermStructure) -> tuple[Floats, Floats]:
-    """Mean growth until each expiry and sum of the dividends before it."""
-    before = term.dividend_times <= taus[:, None]
-    growth = np.array([term.rate_at(tau) - term.borrow_at(tau) for tau in taus.tolist()])
-    return growth, before @ term.dividends
-
-
 def _computed(
-    pairs: Pairs, bare: Pairs, fits: Floats, taus: Floats, term: TermStructure, stale: Bools,
+    pairs: Pairs, bare: Pairs, fits: Floats, taus: Floats, term: TermStructure,
     before: _Premiums | None,
 ) -> _Premiums:
-    """Premiums by growth and dividends of `term`; an expiry that is not stale keeps its own.
+    """Premiums by growth and dividends of `term`; those of `before` where scaling them will do.
 
     The out-of-the-money side of `bare`, the pairs less an earlier guess, tells the volatility.
     """
     own_is_better = fits[:, 1] <= _WEAK * term.left_out[:, 1]
     forwards = np.where(own_is_better, fits[:, 0], term.left_out[:, 0])
+    stale = fits[:, 2] > 0
+    if before is not None:
+        scaled = _mean_change(before.call, before.put, pairs, _factors(before, taus, term))
+        stale &= _SCALING_ERROR * scaled > fits[:, 1]
     carries = [term.carry_at(tau) if wanted else None
                for tau, wanted in zip(taus.tolist(), stale.tolist(), strict=True)]
     call, put = premium_of_pairs(pairs, bare, forwards, taus, carries)
-    growth, dividends = _drivers(taus, term)
+    growth, payments = _drivers(taus, term)
     if before is not None:
         kept = ~stale[_expiry_of(pairs)]
         call, put = np.where(kept, before.call, call), np.where(kept, before.put, put)
         growth = np.where(stale, growth, before.growth)
-        dividends = np.where(stale, dividends, before.dividends)
-    return _Premiums(call, put, growth, dividends)
+        payments = np.where(stale, payments, before.payments)
+    return _Premiums(call, put, growth, payments)
 
 
 def premium_of_pairs(
@@ -178,9 +186,18 @@ def _expiry_of(pairs: Pairs) -> Integers:
     return np.repeat(np.arange(len(pairs.begins) - 1), np.diff(pairs.begins))
 
 
-def _mean_change(pairs: Pairs, bare: Pairs) -> Floats:
-    """Mean change of C − P by the premiums, per expiry."""
-    total = np.append(0.0, np.cumsum(np.abs(pairs.difference - bare.difference)))
+def _mean_change(
+    call: Floats, put: Floats, pairs: Pairs, factors: tuple[Floats, Floats]
+) -> Floats:
+    """Mean change of the premiums by the factors, per expiry, in currency."""
+    expiry = _expiry_of(pairs)
+    change = np.abs(factors[0] - 1.0)[expiry] * call + np.abs(factors[1] - 1.0)[expiry] * put
+    return _mean(change, pairs)
+
+
+def _mean(values: Floats, pairs: Pairs) -> Floats:
+    """Mean of the pairs' values per expiry; 0 without pairs."""
+    total = np.append(0.0, np.cumsum(values))
     return np.asarray(np.diff(total[pairs.begins]) / np.maximum(np.diff(pairs.begins), 1))
 
 

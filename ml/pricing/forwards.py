@@ -116,11 +116,10 @@ def implied_forwards(
         fits, premium_error, term = solve(at, pairs, taus, spot, style)
         if term is None:
             return ImpliedForwards((None,) * len(chains), None)
-        found = [_resolved(fit, left_out, term, tau) for fit, left_out, tau in zip(
-            fits.tolist(), term.left_out.tolist(), taus.tolist(), strict=True)]
-        found = [one and replace(one, error=math.hypot(one.error, more))
-                 for one, more in zip(found, premium_error.tolist(), strict=True)]
-        return ImpliedForwards(_with_off_quotes(found, quotes, fits[:, 3], taus, style), term)
+        found = [_resolved(*known, term) for known in zip(
+            fits.tolist(), premium_error.tolist(), term.left_out.tolist(), taus.tolist(),
+            strict=True)]
+        return ImpliedForwards(_with_off_quotes(found, term, quotes, fits[:, 3], taus, style), term)
 
 
 def resolve(
@@ -180,7 +179,7 @@ def _european(
 
 
 def _resolved(
-    fit: list[float], left_out: list[float], term: TermStructure, tau: float
+    fit: list[float], premium_error: float, left_out: list[float], tau: float, term: TermStructure
 ) -> ExpiryForward | None:
     if not tau > 0:
         return None
@@ -191,24 +190,25 @@ def _resolved(
         return None
     carry = term.carry_at(tau)
     return ExpiryForward(
-        forward=forward, error=error, discount=carry.discount(tau), borrow=carry.borrow,
-        source=source, carry=carry, pairs=int(count),
+        forward=forward, error=math.hypot(error, premium_error), discount=carry.discount(tau),
+        borrow=carry.borrow, source=source, carry=carry, pairs=int(count),
         gap=(own - others) / math.hypot(own_error, others_error), off_calls=np.empty(0),
         off_puts=np.empty(0))
 
 
 def _with_off_quotes(
-    found: Sequence[ExpiryForward | None], quotes: _Quotes, straddles: Floats, taus: Floats,
-    style: Conventions,
+    found: Sequence[ExpiryForward | None], term: TermStructure, quotes: _Quotes, straddles: Floats,
+    taus: Floats, style: Conventions,
 ) -> tuple[ExpiryForward | None, ...]:
     """The forwards with the quotes that contradict them."""
-    known = np.array([
-        (one.forward, one.discount, one.carry.spot(one.forward, tau),
-         one.carry.dividends_value(tau), math.exp(-one.borrow * tau)) if one else (math.nan,) * 5
-        for one, tau in zip(found, taus.tolist(), strict=True)])
+    growth, _, dividends = term.drivers(taus)
+    forward, discount, borrow = np.array([
+        (one.forward, one.discount, one.borrow) if one else (math.nan,) * 3 for one in found]).T
+    spot = forward * np.exp(-growth * taus) + dividends
+    known = np.array([forward, discount, spot, dividends, np.exp(-borrow * taus)])
     half = quotes.call_half + quotes.put_half
     off = beyond_parity(quotes.strike, quotes.call_mid - quotes.put_mid, half,
-                        straddles[quotes.expiry], known[quotes.expiry].T, style.is_american)
+                        straddles[quotes.expiry], known[:, quotes.expiry], style.is_american)
     marked = list(found)
     for number in np.unique(quotes.expiry[off]).tolist():
         rows = np.flatnonzero(quotes.expiry == number)

@@ -98,6 +98,13 @@ class TermStructure:
         return Carry(self.rate_at(tau), self.borrow_at(tau),
                      self.dividend_times[ahead], self.dividends[ahead])
 
+    def drivers(self, taus: Floats) -> tuple[Floats, Floats, Floats]:
+        """Per expiry mean growth, sum of the dividends before it, and their value today; (n,)."""
+        growth = _integral(self.growth, taus) / taus
+        paid = (self.dividend_times <= taus[:, None]) * self.dividends
+        value = (paid * np.exp(-growth[:, None] * self.dividend_times)).sum(axis=1)
+        return growth, paid.sum(axis=1), value
+
     def forward_at(self, tau: float) -> tuple[float, float]:
         """Forward for `tau` years and its standard error, both in currency."""
         paid = _paid(self.dividends, self.dividend_times, self.growth, self.spot)
