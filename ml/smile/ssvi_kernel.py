@@ -261,23 +261,23 @@ def _copy(source: Floats, target: Floats) -> None:
 
 
 @compiled
-def _merged(level: Floats, block: Integers) -> Floats:
+def pooled(level: Floats, block: Integers) -> Floats:
     """The levels with each that falls below its forerunner pooled with it; changes `block`."""
-    pooled, count = np.empty_like(level), np.zeros(len(level))
+    mean, count = np.empty_like(level), np.zeros(len(level))
     target, last = np.empty(len(level), np.int64), -1
     for i in range(len(level)):
         last += 1
-        pooled[last], count[last] = level[i], 1.0
+        mean[last], count[last] = level[i], 1.0
         target[i] = last
-        while last > 0 and pooled[last] < pooled[last - 1]:
-            mean, last = pooled[last] * count[last], last - 1
+        while last > 0 and mean[last] < mean[last - 1]:
+            total, last = mean[last] * count[last], last - 1
             count[last] += count[last + 1]
-            pooled[last] += (mean - pooled[last] * count[last + 1]) / count[last]
+            mean[last] += (total - mean[last] * count[last + 1]) / count[last]
             for j in range(i + 1):
                 target[j] = min(target[j], last)
     for i in range(len(block)):
         block[i] = target[block[i]]
-    return pooled[: last + 1].copy()
+    return mean[: last + 1].copy()
 
 
 @compiled
@@ -289,7 +289,7 @@ def _rising(
     blocks = level.copy()
     while True:
         cost = _descend(k, v, share, first, block, blocks, shape, exact)
-        merged = _merged(blocks, block)
+        merged = pooled(blocks, block)
         if len(merged) == len(blocks):
             break
         blocks = merged

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import isotonic_regression
 
 from ml.smile import ssvi, svi
 from ml.smile.ssvi import Slice, SsviSurface, fit, violations
+from ml.smile.ssvi_kernel import pooled
 
 SURFACE = SsviSurface(np.array([0.05, 0.25, 1.0]), np.array([0.002, 0.01, 0.04]), -0.6, 1.1, 0.45)
 ANY_FINITE = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.floats(0.001, 1),
@@ -86,6 +88,14 @@ def test_quotes_that_fall_with_time_give_a_theta_that_does_not():
     others = [replace(found, theta=found.theta * np.array([1 + step, 1 + step, 1.0]))
               for step in (-1e-3, 1e-3)]
     assert all(cost(other, slices) > cost(found, slices) for other in others)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=12))
+def test_levels_that_fall_are_pooled_as_an_isotonic_regression_does(levels):
+    block = np.arange(len(levels))
+    found = pooled(np.array(levels), block)
+    assert found[block] == pytest.approx(isotonic_regression(levels).x, abs=1e-12)
 
 
 @pytest.mark.parametrize("gamma", [0.2, 0.5, 0.7])
