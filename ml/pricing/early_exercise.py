@@ -1,9 +1,10 @@
 """The forwards of American expiries, whose parity holds once early exercise is taken off.
 
 The premium of a put near the money is almost a power of the underlying's growth, that of a call
-one of the payments on it before expiry. Growth and dividends in turn come of the forwards that are
-left when the premiums are taken off. So the premiums are computed twice, and in between are scaled by
-those powers until both agree.
+one of what a holder of the underlying is paid before expiry. Growth and dividends in turn come of
+the forwards that are left when the premiums are taken off. So the premiums are computed twice,
+and in between are scaled by those powers until both agree. A borrow beyond about 15 % a year is
+not found: calls are then worth their exercise, and say nothing of the forward.
 """
 
 import math
