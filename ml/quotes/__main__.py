@@ -74,7 +74,19 @@ def describe(quotes: pd.DataFrame) -> dict[str, str]:
         "expiries": f"{len(dates)}{f', {dates[0]} to {dates[-1]}' if dates else ''}",
         "rows": str(len(quotes)),
         "two-sided": f"{two_sided:.1%}" if len(quotes) else "none",
+        "age": _age(quotes),
     }
+
+
+def _age(quotes: pd.DataFrame) -> str:
+    """How long the quotes have stood, in words."""
+    if "quote_time" not in quotes:
+        return "every quote as new as its row"
+    known = (quotes["ts"] - quotes["quote_time"]).dt.total_seconds().dropna()
+    if known.empty:
+        return "unknown"
+    middle, most = known.quantile([0.5, 0.95])
+    return f"median {middle:.0f} s, 95 % at most {most:.0f} s"
 
 
 if __name__ == "__main__":

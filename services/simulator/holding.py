@@ -20,6 +20,8 @@ from services.simulator.paths import YEAR_S, Steps
 RATE = 0.04
 INDEX_YIELD = 0.012
 """Of European symbols, whose many members pay all the time."""
+DIVIDENDS = {"SPY": 1.75, "QQQ": 0.70, "DIA": 0.60}
+"""Currency per share on each ex-date, about those of 2025."""
 FIRST, LAST = date(1999, 1, 1), date(2101, 12, 31)
 
 
@@ -36,15 +38,15 @@ class Holding:
     """Currency per share and ex-date."""
 
     @staticmethod
-    def of(symbol: str, base: float) -> "Holding":
-        """By the symbol's conventions; `base` is the price about which it moves."""
+    def of(symbol: str) -> "Holding":
+        """By the symbol's conventions."""
         style = conventions(symbol)
         borrow = 0.0 if style.is_american else INDEX_YIELD
-        if style.rule is None:
+        if style.rule is None or symbol not in DIVIDENDS:
             return Holding(style.is_american, borrow, np.empty(0, dtype=np.int64), 0.0)
         days = rule_dates(style.rule, FIRST, LAST)
         ex = np.array([int(ex_instant(day).timestamp()) for day in days], dtype=np.int64)
-        return Holding(style.is_american, borrow, ex, round(style.rule.payment * base, 2))
+        return Holding(style.is_american, borrow, ex, DIVIDENDS[symbol])
 
     @property
     def growth(self) -> float:

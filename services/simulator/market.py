@@ -40,7 +40,7 @@ class SyntheticMarket:
         self.seed = seed
         self.always_open = always_open
         self._paths = {symbol: FactorPaths(seed, symbol) for symbol in symbols}
-        self._holdings = {symbol: Holding.of(symbol, _base(symbol)) for symbol in symbols}
+        self._holdings = {symbol: Holding.of(symbol) for symbol in symbols}
         self._early = {symbol: EarlyExercise(holding, partial(self._at, symbol))
                        for symbol, holding in self._holdings.items() if holding.is_american}
         self._keys = {symbol: np.array(noise.key(seed, symbol), dtype=np.uint64)

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from ml.quotes.__main__ import main
-from ml.quotes.format import read_quotes, write_quotes
-from tests.unit.quotes_data import quotes_frame
+from ml.quotes.__main__ import describe, main
+from ml.quotes.format import order_quotes, read_quotes, write_quotes
+from tests.unit.quotes_data import T0, T1, quotes_frame
 from tests.unit.test_quotes_snapshot import make_snapshot
 
 
@@ -23,6 +24,15 @@ def test_info_says_what_a_file_holds(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert said["symbols"] == "GOOG" and said["rows"] == "6" and said["two-sided"] == "66.7%"
     assert said["expiries"] == "2, 2015-12-31 to 2016-01-15"
     assert said["instants"].startswith("2, 2015-12-24T14:31:00+00:00 to")
+    assert said["age"] == "every quote as new as its row"
+
+
+def test_info_tells_how_long_quotes_have_stood() -> None:
+    times = [T1, T0 - pd.Timedelta(seconds=60), T0, None, T0, T0]
+    quotes = order_quotes(quotes_frame(quote_time=times), "memory")
+    assert describe(quotes)["age"] == "median 0 s, 95 % at most 60 s"
+    nothing = order_quotes(quotes_frame(quote_time=[None] * 6), "memory")
+    assert describe(nothing)["age"] == "unknown"
 
 
 def test_info_of_no_quotes_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ def market():
 
 @pytest.fixture(scope="module")
 def holding():
-    return Holding.of("SPY", 600.0)
+    return Holding.of("SPY")
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,7 @@ def chain(market, symbol, expiry, spacing=4):
 
 def exact(market, symbol, batch, terms, step):
     """The lattice's own price of each option at one second, or that of exercise now."""
-    carry = Holding.of(symbol, 600.0 if symbol == "SPY" else 100.0).carry(
-        step, int(batch.contracts.expires[0]))
+    carry = Holding.of(symbol).carry(step, int(batch.contracts.expires[0]))
     price = american_price(float(terms.forward[0]), terms.strike, float(terms.tau[0]), terms.vol,
                            terms.is_call, carry)
     return np.maximum(price, terms.side * (terms.spot - terms.strike))
@@ -85,7 +84,7 @@ def test_a_call_is_worth_its_exercise_right_before_the_dividend(market, ex):
     deep = batch.contracts.is_call & (batch.contracts.strike < 540)
     before, after = (market.terms(batch, np.array(step)) for step in (ex - 60, ex))
     european = market.european(batch, np.array(ex - 60))
-    assert (before.price - european.price)[deep] == pytest.approx(1.62, abs=0.1)
+    assert (before.price - european.price)[deep] == pytest.approx(1.75, abs=0.1)
     assert (after.price - market.european(batch, np.array(ex)).price)[deep].max() < 1e-6
 
 
@@ -94,14 +93,14 @@ def test_the_spot_drops_by_the_dividend_and_the_forward_does_not(market, holding
     spot = market.spot("SPY", steps)
     batch = chain(market, "SPY", date(2026, 12, 24))
     forward = market.european(batch, steps[:, None]).forward[:, 0]
-    assert spot[0] - spot[1] == pytest.approx(1.62, abs=0.1)
+    assert spot[0] - spot[1] == pytest.approx(1.75, abs=0.1)
     assert forward[0] - forward[1] == pytest.approx(0, abs=0.1)
-    assert holding.accrued(steps) == pytest.approx([1.62, 0], abs=1e-6)
+    assert holding.accrued(steps) == pytest.approx([1.75, 0], abs=1e-6)
 
 
 def test_the_value_of_dividends_counts_those_before_the_expiry_only(holding, ex):
     carry = holding.carry(START, ex + 1)
-    assert carry.dividend_amounts.tolist() == [1.62]
+    assert carry.dividend_amounts.tolist() == [1.75]
     assert carry.dividend_times == pytest.approx([(ex - START) / YEAR_S])
     assert holding.carry(START, ex - 1).dividend_times.tolist() == []
     assert holding.carry(ex, ex + 1000).dividend_times.tolist() == []
@@ -110,9 +109,9 @@ def test_the_value_of_dividends_counts_those_before_the_expiry_only(holding, ex)
 
 
 @pytest.mark.parametrize(("symbol", "american", "amount"), [
-    ("SPY", True, 1.62), ("SPX", False, 0.0), ("XYZ", True, 0.0)])
+    ("SPY", True, 1.75), ("SPX", False, 0.0), ("XYZ", True, 0.0)])
 def test_each_symbol_is_held_by_its_conventions(symbol, american, amount):
-    holding = Holding.of(symbol, 600.0)
+    holding = Holding.of(symbol)
     assert (holding.is_american, holding.amount) == (american, amount)
     assert (holding.borrow > 0) is not american
     assert len(holding.ex) > 300 if amount else len(holding.ex) == 0

@@ -184,7 +184,7 @@ def test_put_call_parity_gives_the_forward_not_the_spot(market):
     tau, ex = float(terms.tau[0]), ex_instant(date(2026, 12, 18)).timestamp()
     forward = 570 + (terms.price[0] - terms.price[1]) * np.exp(0.04 * tau)
     spot = market.spot("SPY", np.array(START))
-    dividend = 1.62 * np.exp(-0.04 * (ex - START) / YEAR_S)
+    dividend = 1.75 * np.exp(-0.04 * (ex - START) / YEAR_S)
     assert forward == pytest.approx((spot - dividend) * np.exp(0.04 * tau), abs=1e-6)
     assert forward - spot > 1
 
