@@ -6,12 +6,13 @@ the same σ, and American implied volatilities are comparable to European ones. 
 at the price before an ex-dividend drop, a put after it.
 
 The early-exercise premium comes of a lattice (`ml.pricing.american_lattice`,
-`ml.pricing.american_kernel`). Bounds on its error, held against QuantLib's engines in the tests,
-for volatilities of 5 % to 150 %, a day to two years, rates of −1 % to 8 %, borrows to 5 %, up to 8
-dividends, and where American vega is at least 2 % of the European one at the money: premium
-within 1e-4 of the spot; implied volatility within 1 bp, or 3e-4 of itself if that is more, out of
-the money to 2.5 standard deviations; within 5 bp, or 1e-3 of itself, to one standard deviation in
-the money.
+`ml.pricing.american_kernel`). Bounds on its error, held against QuantLib's engines by the tests,
+for volatilities of 5 % to 150 %, a day to two years, rates of −1 % to 8 %, borrows to 5 % and up
+to 8 dividends: premium within 5e-5 of the spot; implied volatility within 1 bp (or 2e-4 of itself,
+if that is more) out of the money of both spot and forward, to 3 standard deviations; within 5 bp
+(or 1e-3 of itself) to one standard deviation in the money. The latter two hold where the price
+exceeds exercise by 1e-4 of the spot, and a point of volatility moves it by at least 2 % of what it
+moves a European option at the money.
 """
 
 import math

@@ -3,9 +3,9 @@
 Its nodes are equidistant in a Brownian motion W, the underlying without its dividends being
 X(t) = X(0) e^((r − q) t + σ W − σ² t / 2): one lattice serves every strike and volatility. Its time
 steps end on ex-dividend instants. Going back one step averages over 2·TAPS + 1 nodes with weights
-that have the first 2·TAPS + 1 moments of the normal distribution, so that the only error for a
-smooth value is that of rounding. There are three levels of 1, 2 and 4 times the steps and √2
-times as many nodes each, for extrapolation.
+that have the first 2·TAPS + 1 moments of the normal distribution, so that a polynomial of that
+degree is averaged exactly. There are three levels of 1, 2 and 4 times the steps, each with nodes
+√2 times as dense, for extrapolation.
 """
 
 import math
@@ -22,11 +22,14 @@ LEVELS: Final = 3
 CAPACITY: Final = 1024
 """Nodes that a slice may have."""
 _VARIANCE = 1.8
-"""Of the longest step, in squared node distances."""
+"""Of the longest step, in squared node distances: wide enough to smooth what is between nodes."""
+_UNEVEN = 1.8
+"""The longest step over the shortest, lest that be too short to smooth; but for the first step,
+after which nothing needs smoothing, and down to _FINEST of the step asked for."""
+_FINEST = 0.4
 _SHORT_CALL, _SHORT_PUT = 0.3, 0.25
 """How close to expiry, in steps of the coarsest level, the last ex-dividend instant becomes the
 last slice: what is lost is exercise after it."""
-_RATIO = 1.8
 _REACH = 6.5  # standard deviations that the density covers
 
 
@@ -73,19 +76,13 @@ def lay_out(
 ) -> Lattice:
     """The lattice of about `base` steps on the coarsest level."""
     edges = _edges(tau, times, (_SHORT_CALL if is_call else _SHORT_PUT) * tau / base)
-    intervals = len(edges) - 1
-    target = tau / base
-    for k in range(1, intervals):
-        target = min(target, max(_RATIO * (edges[k + 1] - edges[k]), 0.4 * tau / base))
-    steps = np.empty(intervals, dtype=np.int64)
-    longest = 0.0
+    steps = _steps(edges, tau / base)
+    intervals, longest = len(steps), 0.0
     for k in range(intervals):
-        length = edges[k + 1] - edges[k]
-        steps[k] = max(1, math.ceil(length / target - 0.2))
-        longest = max(longest, length / steps[k])
+        longest = max(longest, (edges[k + 1] - edges[k]) / steps[k])
     spacing = math.sqrt(longest / _VARIANCE)
     fine = 1 << (LEVELS - 1)
-    time, interval = _slices(edges, steps * fine)
+    time, interval = _slices(edges, steps, fine)
     variance, weights = np.empty(intervals), np.empty((intervals, TAPS + 1))
     for k in range(intervals):
         variance[k] = (edges[k + 1] - edges[k]) / steps[k] / spacing**2
@@ -118,15 +115,30 @@ def _edges(tau: float, times: Floats, short: float) -> Floats:
 
 
 @compiled
-def _slices(edges: Floats, steps: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
+def _steps(edges: Floats, asked: float) -> NDArray[np.int64]:
+    """Steps of each interval on the coarsest level, about as long as asked for."""
+    longest = asked
+    for k in range(1, len(edges) - 1):
+        longest = min(longest, max(_UNEVEN * (edges[k + 1] - edges[k]), _FINEST * asked))
+    steps = np.empty(len(edges) - 1, dtype=np.int64)
+    for k in range(len(steps)):
+        steps[k] = max(1, math.ceil((edges[k + 1] - edges[k]) / longest - 0.2))
+    return steps
+
+
+@compiled
+def _slices(
+    edges: Floats, steps: NDArray[np.int64], fine: int
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Time of each slice, and the interval after it, with `fine` times the steps."""
     total = 0
-    for number in steps:
-        total += number
+    for k in range(len(steps)):
+        total += fine * steps[k]
     time, interval = np.empty(total + 1), np.empty(total, dtype=np.int64)
     i = 0
     for k in range(len(steps)):
-        for j in range(steps[k]):
-            time[i] = edges[k] + (edges[k + 1] - edges[k]) * j / steps[k]
+        for j in range(fine * steps[k]):
+            time[i] = edges[k] + (edges[k + 1] - edges[k]) * j / (fine * steps[k])
             interval[i] = k
             i += 1
     time[total] = edges[-1]
@@ -149,7 +161,7 @@ def _cash(
     time: Floats, tau: float, rate: float, growth: float, times: Floats, amounts: Floats,
     is_call: bool,
 ) -> Floats:
-    """At an ex-dividend instant a call is exercised before the drop and a put after it."""
+    """Of dividends to come; at their instant a call is exercised before the drop, a put after."""
     cash = np.zeros(len(time))
     for k in range(len(times)):
         for i in range(len(time)):
@@ -162,7 +174,10 @@ def _cash(
 
 @compiled
 def _density(interval: NDArray[np.int64], weights: Floats, width: float) -> Floats:
-    """`width` is the last slice's standard deviation in the coarsest level's node distances."""
+    """The root's probability moved forward step by step; `width` is its standard deviation then.
+
+    That is in node distances of the coarsest level.
+    """
     half = int(_REACH * width * math.sqrt(2.0 ** (LEVELS - 1))) + TAPS + 1
     density = np.zeros((LEVELS, 2 * half + 1))
     old = np.empty(2 * half + 1)

@@ -18,8 +18,8 @@ FINE: Final = 0
 FINER: Final = 1
 FINEST: Final = 2
 """How well a premium is to be had."""
-LARGE = 0.015
-"""Premium over vega, in volatility, that wants FINEST."""
+LARGE, LARGE_SHARE = 0.015, 0.15
+"""Premium over vega, in volatility and as a share of it, that wants FINEST."""
 _SMALL = 0.0002  # premium over vega for which FINE is good enough
 _TYPICAL = 1.15  # premium over a rough one
 _APART = 0.98  # ratio of the two volatilities at least
@@ -71,7 +71,7 @@ def second_point(
         found, why = solve_one(price - _TYPICAL * first[i], forward, strike[i], tau, 1.0, is_call)
         if why == SOLVED and found * math.sqrt(tau) >= 2.0 * MIN_TOTAL:
             second[i] = min(found, _APART * vol)
-            large = first[i] > LARGE * vega
+            large = first[i] > min(LARGE, LARGE_SHARE * vol) * vega
             level[i] = FINEST if large else FINE if first[i] < _SMALL * vega else FINER
 
 

@@ -23,6 +23,7 @@ from ml.pricing.american_newton import (
     FINER,
     FINEST,
     LARGE,
+    LARGE_SHARE,
     MIN_TOTAL,
     ROUGH,
     begin,
@@ -36,7 +37,8 @@ Codes = NDArray[np.int64]
 
 _COARSE, _FINE = 8, 32  # steps of the lattice's coarsest level
 _LEAST = 1e-3  # share of the European volatility below which no solution is sought
-_FAR, _NEAR = 0.002, 0.00001  # premium's change over vega that wants a new premium
+_FAR = 0.01  # premium's change over vega, as a share of volatility, that wants a new premium,
+_NEAR = 1e-5  # and in volatility where it is large
 _REPEATS = 8
 _SEARCH_STEPS = 40
 _TOLERANCE = 1e-8
@@ -72,7 +74,7 @@ class Side:
         """Premium, by the lattice that its size wants."""
         value, _ = self.rolled(strike, vol, np.full(len(vol), FINER))
         vega = black.vega(self.forward, strike, self.tau, vol)
-        large = np.flatnonzero(value > LARGE * vega)
+        large = np.flatnonzero(value > np.minimum(LARGE, LARGE_SHARE * vol) * vega)
         if len(large):
             value[large] = self.finest(strike[large], vol[large])
         return value
@@ -92,11 +94,11 @@ class Side:
             values[large] = self.finest(strike[large], vol[large])
         return values, commons
 
-    def finest(self, strike: Floats, vol: Floats, level: int = FINE) -> Floats:
-        """Premium from the fine lattice."""
+    def finest(self, strike: Floats, vol: Floats) -> Floats:
+        """Premium from the fine lattice, from its finer levels where exercise is near."""
         values, commons = np.empty(len(vol)), np.empty(len(vol))
-        levels = np.full(len(vol), level)
-        kernel.premiums(self.fine, self.forward, strike, vol, levels, self.is_call, values, commons)
+        level = np.where(self.exercise(strike) > 0.0, FINER, FINE)
+        kernel.premiums(self.fine, self.forward, strike, vol, level, self.is_call, values, commons)
         return values
 
     def finished(self, price: Floats, start: Floats, points: Floats) -> tuple[Floats, Bools]:
@@ -164,7 +166,7 @@ def _by_power(
     """
     value, common = side.rolled(strike, second, level)
     power = _powers(common / first, second / anchor[0])
-    allowed = np.where(level == FINEST, _NEAR, _FAR) * anchor[1]
+    allowed = np.where(level == FINEST, _NEAR, _FAR * second) * anchor[1]
     found, far = side.finished(price, start, np.array([strike, second, value, power, allowed]))
     for _ in range(_REPEATS):
         rows, columns = np.nonzero(far)
@@ -190,7 +192,7 @@ def _search(side: Side, price: Floats, strike: Floats, start: Floats) -> Floats:
 
     def error(vol: Floats, of: NDArray[np.intp]) -> Floats:
         value = black.price(side.forward, strike[of], side.tau, vol, side.is_call)
-        value += side.finest(strike[of], vol, FINER)
+        value += side.finest(strike[of], vol)
         return np.maximum(value, side.exercise(strike[of])) - price[of]
 
     least = np.maximum(_LEAST * start, 2.0 * MIN_TOTAL / math.sqrt(side.tau))
