@@ -1,4 +1,4 @@
-"""The consume loop on messages that belong together, against real Kafka."""
+"""Messages that belong together, in the consume loop and the features stage, on real Kafka."""
 
 import random
 import threading
@@ -7,15 +7,26 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from services.common import consume
+from services.common import consume, metrics
 from services.common.consume import Stage, run_stage
 from services.common.errors import Unavailable
 from services.common.health import Heartbeat
 from services.common.lifecycle import Stop
-from services.common.messages import ChainSlice
+from services.common.messages import OPTION_CHAIN, ChainSlice
 from services.common.produce import Producer
 from services.common.settings import KafkaSettings
+from services.features import main as features
 from services.features.instant import awaited, instants, is_complete
+from services.features.settings import FeaturesSettings
+from tests.integration.pipeline import (
+    Tables,
+    eventually,
+    group_at_end,
+    minutes,
+    new_symbol,
+    publish,
+    running,
+)
 
 START = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 
@@ -218,3 +229,26 @@ def test_a_batch_is_tried_again_whole_while_something_is_unavailable(loop, monke
     assert sorted(loop.seen) == sorted(
         (symbol, minute, places) for minute in range(10)
         for symbol, places in (("FEW", 3), ("MANY", 5)))
+
+
+def test_a_restart_amid_an_instant_leaves_no_surface_in_parts(
+        kafka_bootstrap, database_url, monkeypatch):
+    monkeypatch.setattr(consume, "PATIENCE", 60.0)
+    symbol, tables = new_symbol(), Tables(database_url)
+    chains = minutes(symbol, 3)
+    settings = FeaturesSettings(
+        kafka_bootstrap=kafka_bootstrap, database_url=database_url, metrics_port=0,
+        kafka_group=group_at_end(kafka_bootstrap, OPTION_CHAIN))
+    with running(features.run, settings):
+        publish(kafka_bootstrap, OPTION_CHAIN, chains[:3])
+        eventually(lambda: tables.count("option_features", symbol) == 2)
+        # Told to stop while it waits for the fourth.
+    assert tables.count("option_features", symbol) == 2
+    incomplete = metrics.INCOMPLETE_INSTANTS._value.get()
+    with running(features.run, settings):
+        publish(kafka_bootstrap, OPTION_CHAIN, chains[3:])
+        eventually(lambda: tables.count("option_features", symbol) == len(chains))
+
+    assert metrics.INCOMPLETE_INSTANTS._value.get() == incomplete
+    assert tables.rows("SELECT count(*) FROM option_features WHERE symbol = %s GROUP BY ts",
+                       symbol) == [(2,)] * 3

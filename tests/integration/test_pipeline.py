@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from local.postgres import PostgresServer
-from services.common import consume, messages, metrics
+from services.common import messages
 from services.common.database import Database
 from services.common.messages import (
     DEAD_LETTER,
@@ -209,26 +209,6 @@ def test_chains_become_quotes_features_forecasts_and_scores(
     assert roles == {"baseline": 9 * 2 * 4, "champion": 26 * 2 * 4}
     # 34, 30, 20 and 5 of the 35 instants lie a horizon before the last one.
     assert due(tables, symbol) == (2 * 89, 2 * 89)
-
-
-def test_a_restart_amid_an_instant_leaves_no_surface_in_parts(
-        kafka_bootstrap, stages, tables, symbol, monkeypatch):
-    chains = minutes(symbol, 3)
-    monkeypatch.setattr(consume, "PATIENCE", 60.0)
-    with stages("http://127.0.0.1:9"):
-        publish(kafka_bootstrap, OPTION_CHAIN, chains[:3])
-        eventually(lambda: tables.count("option_features", symbol) == 2)
-        # Told to stop while it waits for the fourth.
-    assert tables.count("option_features", symbol) == 2
-    incomplete = metrics.INCOMPLETE_INSTANTS._value.get()
-    with stages("http://127.0.0.1:9"):
-        publish(kafka_bootstrap, OPTION_CHAIN, chains[3:])
-        eventually(lambda: tables.count("option_features", symbol) == len(chains))
-
-    assert metrics.INCOMPLETE_INSTANTS._value.get() == incomplete
-    assert tables.rows("SELECT ts, count(*) FROM option_features WHERE symbol = %s "
-                       "GROUP BY ts ORDER BY ts", symbol) == [
-        (START + timedelta(minutes=minute), 2) for minute in range(3)]
 
 
 def test_scores_of_a_steady_smile_are_small_and_the_band_holds_it(
