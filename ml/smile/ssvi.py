@@ -15,11 +15,13 @@ with the power law φ(θ) = η θ^−γ (1 + θ)^(γ−1) of their section 4.1. 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
 from ml.smile import ssvi_kernel
+from ml.smile.ssvi_kernel import Integers
 from ml.types import Floats, RawSvi
 
 THETA_FALLS: Final = "theta falls with time"
@@ -29,6 +31,8 @@ NO_SURFACE: Final = "parameters that make no surface"
 
 MIN_QUOTES = 4
 """Quotes that a surface needs, in all."""
+
+_EXACT = 1e-30  # cost, as a share of the squared mean variance, below which nothing is to be gained
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +159,12 @@ def fit(slices: Sequence[Slice], warm: SsviSurface | None = None) -> SsviSurface
     if not ((np.diff(first) > 0).all() and (quotes[1:] > 0).all()
             and np.isfinite(quotes).all() and math.isfinite(tau[-1])):
         return None
-    return _surface(tau, *ssvi_kernel.fit(quotes, first, *_start(tau, warm)))
+    k, variance, weight = quotes
+    share = weight / weight.max()
+    share /= share.sum()
+    return _surface(tau, *ssvi_kernel.fit(
+        k, variance, share, first, _at_money(k, variance, first), *_start(tau, warm),
+        _EXACT * float(share @ variance) ** 2))
 
 
 def _raw(surface: SsviSurface, theta: float) -> RawSvi:
@@ -164,6 +173,12 @@ def _raw(surface: SsviSurface, theta: float) -> RawSvi:
         depth = np.sqrt(np.float64((1 - rho) * (1 + rho)))
         return RawSvi(float(theta / 2 * depth**2), float(theta * curvature / 2), rho,
                       float(-rho / curvature), float(depth / curvature))
+
+
+def _at_money(k: Floats, variance: Floats, first: Integers) -> Floats:
+    """log θ of each expiry, as its quote nearest to the money has it, not falling."""
+    near = [start + np.argmin(np.abs(k[start:end])) for start, end in pairwise(first.tolist())]
+    return np.maximum.accumulate(np.log(variance[near]))
 
 
 def _start(tau: Floats, warm: SsviSurface | None) -> tuple[Floats, Floats]:

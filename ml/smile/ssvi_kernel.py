@@ -17,13 +17,13 @@ Integers = NDArray[np.int64]
 
 _ROUNDS = 100
 _ENOUGH, _SLOW = 1e-9, 3  # relative gain below which so many rounds in turn end a descent
-_EXACT = 1e-30  # cost, as a share of that of no surface, below which nothing is left to gain
+
 _LONGEST = 1.5  # step in any parameter
 _STILL = 1e-9  # step below which a descent ends
 _MOST_RHO = 6.0  # of atanh ρ either way
 _INSIDE = 1e-10  # distance in log η kept to the bounds
-_RIDGE = 1e-13
-_HOLD = 1e12
+_RIDGE = 1e-13  # keeps the equations solvable where a parameter does nothing
+_HOLD = 1e12  # factor on a diagonal that keeps its parameter where it is
 _DESCENTS = 3
 _RHO, _ETA = (-0.8, -0.5, -0.2, 0.2, 0.5), (0.2, 0.6, 1.2, 2.0)  # of the starts, with γ = 1/2
 
@@ -197,12 +197,12 @@ def _step(
     for side in (1.0, -1.0, 0.0):
         if side * rho < -_STILL:
             continue
-        core[0, 4], held[0] = abs(by_rho) * side, 1.0 if side else _HOLD
-        crossed = _bounded_step(arrow, core, damping, held, value, step)
-        if gamma in (0.0, 1.0) and not 0.0 <= gamma + step[blocks + 2] <= 1.0:
-            held[2] = _HOLD
+        core[0, 4], held[0], held[2] = abs(by_rho) * side, 1.0 if side else _HOLD, 1.0
+        for _ in range(2):
             crossed = _bounded_step(arrow, core, damping, held, value, step)
-            held[2] = 1.0
+            if 0.0 < gamma < 1.0 or 0.0 <= gamma + step[blocks + 2] <= 1.0:
+                break
+            held[2] = _HOLD
         if not crossed or side * (rho + step[blocks]) > 0.0:
             break
         if side == 0.0:
@@ -220,44 +220,32 @@ def _step(
 def _descend(
     k: Floats, v: Floats, share: Floats, first: Integers, block: Integers,
     level: Floats, shape: Floats, exact: float,
-) -> float:
-    """Levenberg–Marquardt from `level` and `shape`, in place, within the bounds; the cost."""
-    blocks = len(level)
+) -> tuple[Floats, Floats, float]:
+    """Levenberg–Marquardt from `level` and `shape`, within the bounds; where it ends, the cost."""
+    blocks, cost, damping, slow, longest = len(level), math.inf, 1e-2, 0, math.inf
     arrow, core, step = np.empty((blocks, 6)), np.empty((3, 5)), np.empty(blocks + 3)
     new_arrow, new_core = np.empty_like(arrow), np.empty_like(core)
-    new_level, new_shape = np.empty_like(level), shape.copy()
-    _retract(level, shape)
-    cost, damping = _normal(k, v, share, first, block, level, shape, arrow, core), 1e-3
-    slow = 0
+    new_level, new_shape = level.copy(), shape.copy()
     for _ in range(_ROUNDS):
-        if not cost > exact:
+        _retract(new_level, new_shape)
+        found = _normal(k, v, share, first, block, new_level, new_shape, new_arrow, new_core)
+        if found < cost:
+            slow = slow + 1 if cost - found < _ENOUGH * found else 0
+            cost, damping = found, max(damping / 10, 1e-12)
+            level, new_level, shape, new_shape = new_level, level, new_shape, shape
+            arrow, new_arrow, core, new_core = new_arrow, arrow, new_core, core
+            if not cost > exact or slow == _SLOW:
+                break
+        elif not (cost < math.inf and longest > _STILL):
             break
+        else:
+            damping *= 6
         longest = _step(level, shape, arrow, core, damping, step)
         for i in range(blocks):
             new_level[i] = level[i] + step[i]
         for g in range(3):
             new_shape[g] = shape[g] + step[blocks + g]
-        _retract(new_level, new_shape)
-        found = _normal(k, v, share, first, block, new_level, new_shape, new_arrow, new_core)
-        if found < cost:
-            gain, cost, damping = cost - found, found, max(damping / 10, 1e-12)
-            _copy(new_level, level)
-            _copy(new_shape, shape)
-            arrow, new_arrow, core, new_core = new_arrow, arrow, new_core, core
-            slow = slow + 1 if gain < _ENOUGH * cost else 0
-            if slow == _SLOW:
-                break
-        elif longest < _STILL:
-            break
-        else:
-            damping *= 6
-    return cost
-
-
-@compiled
-def _copy(source: Floats, target: Floats) -> None:
-    for i in range(len(source)):
-        target[i] = source[i]
+    return level, shape, cost
 
 
 @compiled
@@ -283,68 +271,56 @@ def pooled(level: Floats, block: Integers) -> Floats:
 @compiled
 def _rising(
     k: Floats, v: Floats, share: Floats, first: Integers, level: Floats, shape: Floats, exact: float
-) -> float:
-    """A descent whose levels, in place, do not fall from one expiry to the next; the cost."""
-    block = np.arange(len(level))
-    blocks = level.copy()
-    while True:
-        cost = _descend(k, v, share, first, block, blocks, shape, exact)
-        merged = pooled(blocks, block)
-        if len(merged) == len(blocks):
-            break
-        blocks = merged
-    for i in range(len(level)):
-        level[i] = blocks[block[i]]
-    return cost
+) -> tuple[Floats, Floats, float]:
+    """A descent whose levels do not fall from one expiry to the next."""
+    block, blocks, cost, before = np.arange(len(level)), level.copy(), math.inf, 0
+    while len(blocks) != before:
+        before = len(blocks)
+        blocks, shape, cost = _descend(k, v, share, first, block, blocks, shape, exact)
+        blocks = pooled(blocks, block)
+    return blocks[block], shape, cost
 
 
 @compiled
-def _start(
+def _grid(
     k: Floats, v: Floats, share: Floats, first: Integers, level: Floats,
     costs: Floats, shapes: Floats,
 ) -> None:
     """Costs of the shapes of a coarse grid, and the shapes, with the levels held."""
     block = np.arange(len(level))
-    arrow, core, shape = np.empty((len(level), 6)), np.empty((3, 5)), np.empty(3)
+    arrow, core = np.empty((len(level), 6)), np.empty((3, 5))
     for i in range(len(costs)):
         eta, rho = divmod(i, len(_RHO))
+        shape = shapes[i]
         shape[0], shape[1], shape[2] = math.atanh(_RHO[rho]), math.log(_ETA[eta]), 0.5
         _retract(level, shape)
         costs[i] = _normal(k, v, share, first, block, level, shape, arrow, core)
-        for g in range(3):
-            shapes[i, g] = shape[g]
 
 
 @compiled
 def fit(
-    quotes: Floats, first: Integers, warm_level: Floats, warm_shape: Floats
+    k: Floats, v: Floats, share: Floats, first: Integers, level: Floats,
+    warm_level: Floats, warm_shape: Floats, exact: float,
 ) -> tuple[Floats, Floats]:
     """The best level of each expiry, and the best shape.
 
-    `quotes` (3, n) are ln(K/F), total variance and weight, of which expiry i has those from
-    `first[i]` to `first[i + 1]`. A warm start that is not finite is none.
+    The quotes are ln(K/F), total variance and weight, the weights' sum 1; expiry i has those from
+    `first[i]` to `first[i + 1]`, and starts at `level[i]`. A warm start that is NaN is none. At a
+    cost of `exact` nothing is left to gain.
     """
-    k, v, share = quotes[0], quotes[1], quotes[2] / quotes[2].sum()
-    level, exact = np.empty(len(first) - 1), 0.0
-    for i in range(len(level)):
-        at = first[i]
-        for j in range(first[i], first[i + 1]):
-            at = j if abs(k[j]) < abs(k[at]) else at
-            exact += share[j] * v[j] * v[j] * _EXACT
-        level[i] = max(math.log(v[at]), level[i - 1] if i else -math.inf)
-    starts = len(_RHO) * len(_ETA)
-    costs, shapes = np.empty(starts), np.empty((starts, 3))
-    _start(k, v, share, first, level, costs, shapes)
-    best, best_level, best_shape = math.inf, warm_level.copy(), warm_shape.copy()
-    if math.isfinite(warm_shape.sum() + warm_level.sum()):
-        best = _rising(k, v, share, first, best_level, best_shape, exact)
+    count = len(_RHO) * len(_ETA)
+    costs, shapes = np.empty(count + 1), np.empty((count + 1, 3))
+    _grid(k, v, share, first, level, costs[1:], shapes[1:])
+    costs[0], shape, best = math.inf if math.isnan(warm_shape[0]) else -1.0, warm_shape, math.inf
+    start_level, best_level, best_shape = warm_level, level, warm_shape
     for _ in range(_DESCENTS):
         start = np.argmin(costs)
         if not costs[start] < best:
             break
+        if start > 0:
+            start_level, shape = level, shapes[start]
         costs[start] = math.inf
-        new_level, new_shape = level.copy(), shapes[start].copy()
-        cost = _rising(k, v, share, first, new_level, new_shape, exact)
+        new_level, new_shape, cost = _rising(k, v, share, first, start_level, shape, exact)
         if cost < best:
             best, best_level, best_shape = cost, new_level, new_shape
     return best_level, best_shape
