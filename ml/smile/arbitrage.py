@@ -62,9 +62,13 @@ def check(surface: Sequence[SmileCurve]) -> tuple[SliceCheck, ...]:
     >>> [one.violations for one in check(flat)], round(check(flat)[0].worst_calendar, 12)
     ([('calendar',), ('calendar',)], -0.5)
     """
-    if not surface:
-        return ()
-    butterfly, calendar = worst(pack(surface))
+    return described(surface, *worst(pack(surface)))
+
+
+def described(
+    surface: Sequence[SmileCurve], butterfly: Floats, calendar: Floats
+) -> tuple[SliceCheck, ...]:
+    """`check` of curves that `worst` has been found of."""
     gaps = [math.nan, *calendar.tolist(), math.nan]
     return tuple(
         _slice_check(one.svi, least, gaps[place:place + 2])

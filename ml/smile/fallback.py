@@ -26,20 +26,19 @@ def copied(curve: SmileCurve, target: SmileCurve) -> SmileCurve:
     return curves.fit_bumps(target.svi, k, w, 1 / (_COPY_ERROR * w) ** 2)
 
 
-def tamed(surface: Sequence[SmileCurve]) -> list[SmileCurve | None]:
+def tamed(surface: Sequence[SmileCurve], least: Floats) -> list[SmileCurve | None]:
     """Each curve itself if it is positive where checked, its wings are within Lee's bounds, and it
-    is not beyond all measure; else one near it that is so; None if there is none."""
-    return [
-        one if ok else _tamed(one) for one, ok in zip(surface, _are_tame(surface), strict=True)]
+    is not beyond all measure; else one near it that is so; None if there is none. `least` is the
+    least g of each, shape (s,)."""
+    return [one if _is_tame(one, value) else _tamed(one)
+            for one, value in zip(surface, least.tolist(), strict=True)]
 
 
-def _are_tame(surface: Sequence[SmileCurve]) -> list[bool]:
-    rows = arbitrage.pack(surface)
-    least, _ = arbitrage.worst(rows)
-    return [
-        value > -math.inf and row[5] > 0 and arbitrage.lee_ok(one.svi)
-        and _LEAST_VARIANCE <= curves.point(row, 0.0)[0] <= _MOST_VARIANCE
-        for one, row, value in zip(surface, rows, least.tolist(), strict=True)]
+def _is_tame(curve: SmileCurve, least: float) -> bool:
+    if not (least > -math.inf and curve.scale > 0 and arbitrage.lee_ok(curve.svi)):
+        return False
+    at_money = float(curves.total_variance(curve, np.zeros(1))[0])
+    return _LEAST_VARIANCE <= at_money <= _MOST_VARIANCE
 
 
 def _tamed(curve: SmileCurve) -> SmileCurve | None:
@@ -47,7 +46,8 @@ def _tamed(curve: SmileCurve) -> SmileCurve | None:
     if svi is None:
         return None
     found = copied(curve, curves.plain(svi))
-    return found if _are_tame([found])[0] else None
+    least, _ = arbitrage.worst(arbitrage.pack([found]))
+    return found if _is_tame(found, float(least[0])) else None
 
 
 def within_lee(svi: RawSvi) -> RawSvi | None:

@@ -21,7 +21,7 @@ _STATUS: tuple[Status, ...] = ("solved", "infeasible", "unfinished")
 _SOLVED, _INFEASIBLE, _UNFINISHED = range(3)
 _TOLERANCE = 1e-10  # of an inequality, once its row has length 1
 _DEPENDENT = 1e-9  # length of what is left of a unit row that the active ones span
-_ROUNDS = 4  # steps at most, for each unknown
+_ROUNDS = 8  # steps at most, for each unknown
 
 
 @dataclass(frozen=True, slots=True)

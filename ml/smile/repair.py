@@ -18,6 +18,9 @@ from ml.smile.fallback import copied, tamed, targets
 from ml.smile.grid import GRID_Z
 from ml.types import Floats, RawSvi, SmileCurve, Violation
 
+Found = tuple[Floats, Floats]
+"""What `arbitrage.worst` says of a surface."""
+
 _LEAST_TRUST = 1e-6  # of the most trusted slice's
 _LEAST_TAU = 1e-9
 _BISECTIONS = 8
@@ -58,18 +61,19 @@ def repair(
     [9.2, 1.0]
     """
     before = tuple(surface)
-    checks = check(before)
+    found = arbitrage.worst(arbitrage.pack(before))
+    checks = arbitrage.described(before, *found)
     violations = tuple(one.violations for one in checks)
     moved = np.zeros(len(before))
     if not any(violations):
         return Repaired(before, moved, violations, checks)
     years = np.maximum(np.nan_to_num(np.asarray(tau, dtype=np.float64)), _LEAST_TAU)
     with np.errstate(all="ignore"):
-        after = _mended(before, _relative(trust), years, fallback)
+        after, found = _mended(before, found, _relative(trust), years, fallback)
         for place, (old, new) in enumerate(zip(before, after, strict=True)):
             if new is not old:
                 moved[place] = _distance(old, new, float(years[place]))
-    return Repaired(tuple(after), moved, violations, check(after))
+    return Repaired(tuple(after), moved, violations, arbitrage.described(after, *found))
 
 
 def _distance(old: SmileCurve, new: SmileCurve, tau: float) -> float:
@@ -115,24 +119,28 @@ class _Run:
 
 
 def _mended(
-    before: Sequence[SmileCurve], trust: Floats, tau: Floats, fallback: Sequence[RawSvi] | None
-) -> list[SmileCurve]:
+    before: Sequence[SmileCurve], found: Found, trust: Floats, tau: Floats,
+    fallback: Sequence[RawSvi] | None,
+) -> tuple[list[SmileCurve], Found]:
     """Mends run after run; each leaves fewer conditions broken, so that it ends."""
-    tame = tamed(before)
+    tame = tamed(before, found[0])
 
     @cache
     def spare() -> list[SmileCurve]:
         return targets(tame, trust, fallback)
 
     current = [one or spare()[place] for place, one in enumerate(tame)]
+    if any(new is not old for new, old in zip(current, before, strict=True)):
+        found = arbitrage.worst(arbitrage.pack(current))
     for _ in range(2 * len(current)):
-        runs = _runs(*arbitrage.worst(arbitrage.pack(current)))
+        runs = _runs(*found)
         if not runs:
             break
         for low, high in runs:
             low, high = _with_contradicted(current, trust, low, high)
             current = _mend(current, (trust / tau).tolist(), spare, low, high)
-    return current
+        found = arbitrage.worst(arbitrage.pack(current))
+    return current, found
 
 
 def _runs(butterfly: Floats, calendar: Floats) -> list[tuple[int, int]]:
