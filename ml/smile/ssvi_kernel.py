@@ -17,7 +17,6 @@ Integers = NDArray[np.int64]
 
 _ROUNDS = 100
 _ENOUGH, _SLOW = 1e-9, 3  # relative gain below which so many rounds in turn end a descent
-
 _LONGEST = 1.5  # step in any parameter
 _STILL = 1e-9  # step below which a descent ends
 _MOST_RHO = 6.0  # of atanh ρ either way

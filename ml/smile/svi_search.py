@@ -220,31 +220,26 @@ def descend(
     Gives m, σ, a, p, q and the mean squared error.
     """
     low_m, high_m, low = box
-    m, sigma = min(max(m, low_m), high_m), min(max(sigma, low), _MAX_SIGMA)
-    system = np.empty((5, 6))
-    a, p, q, cost, at_floor = solve(x, v, share, m, sigma, bound, wings)
-    damping, fresh = 1e-3, True
+    trial = min(max(m, low_m), high_m), min(max(sigma, low), _MAX_SIGMA)
+    system, damping, dm, ds = np.empty((5, 6)), 1e-2, 0.0, 0.0
+    a, p, q, cost = math.nan, 0.0, 0.0, math.inf
     for _ in range(_ROUNDS):
-        if cost < _EXACT:
-            break
-        if fresh:
-            _normal(v, share, wings, sigma, bound, a, p, q, at_floor, system)
-            _eliminate(system)
-        dm, ds = _step(system, damping, m, sigma, low_m, high_m, low)
-        trial = m + dm, sigma * math.exp(ds)
         found = solve(x, v, share, trial[0], trial[1], bound, wings)
         gain = cost - found[3]
-        fresh = gain > 0.0
-        if fresh:
+        if gain > 0.0:
             m, sigma = trial
             a, p, q, cost, at_floor = found
-            damping = max(damping / 10, 1e-9)
-            if gain < _ENOUGH * cost:
+            if cost < _EXACT or gain < _ENOUGH * cost:
                 break
-        elif abs(dm) < _STILL * sigma and abs(ds) < _STILL:
+            damping = max(damping / 10, 1e-9)
+            _normal(v, share, wings, sigma, bound, a, p, q, at_floor, system)
+            _eliminate(system)
+        elif abs(dm) <= _STILL * sigma and abs(ds) <= _STILL:
             break
         else:
             damping *= 8
+        dm, ds = _step(system, damping, m, sigma, low_m, high_m, low)
+        trial = m + dm, sigma * math.exp(ds)
     return m, sigma, a, p, q, cost
 
 
@@ -334,11 +329,14 @@ def fit(
         m, sigma = min(max(m, box[0]), box[1]), min(max(sigma, box[2]), _MAX_SIGMA)
         a, p, q, _, _ = solve(x, v, share, m, sigma, bound, wings)
     else:
-        best = descend(x, v, share, bound, box, m, sigma, wings) if warm else _NOTHING
-        if warm and not (low < best[0] < high and 1.001 * least < best[1] < 0.999 * _MAX_SIGMA):
+        best = _NOTHING
+        for _ in range(2 if warm else 0):
+            found = descend(x, v, share, bound, box, m, sigma, wings)
+            best = found if found[5] < best[5] else best
+            if low < best[0] < high and 1.001 * least < best[1] < 0.999 * _MAX_SIGMA:
+                break
             # Nothing quoted holds the vertex where it is: see whether the smile's lowest part does.
-            other = descend(x, v, share, bound, box, x[np.argmin(v)], _SHARP, wings)
-            best = other if other[5] < best[5] else best
+            m, sigma = x[np.argmin(v)], _SHARP
         if not best[5] * total * scale**4 / count <= _WARM_ENOUGH:
             cold = search(x, v, share, bound, box, wings)
             best = cold if cold[5] < best[5] else best
