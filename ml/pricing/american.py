@@ -125,9 +125,8 @@ def _inverted(
 ) -> tuple[Floats, NDArray[np.int64]]:
     (strikes,), calls, _ = black.stacked((strike,), is_call)
     prices = np.array(price, dtype=np.float64).reshape(-1, len(calls))
-    vols, codes = implied.solve(prices, forward, strikes, tau, calls)
-    codes[codes == implied.SOLVED] = implied.OUT_OF_DOMAIN
-    vols[:] = np.nan
+    vols = np.full(prices.shape, np.nan)
+    codes = np.full(prices.shape, implied.OUT_OF_DOMAIN, dtype=np.int64)
     usable = _usable(forward, strikes, tau, carry)
     for is_side in (False, True):
         columns = np.flatnonzero(usable & (calls == is_side))
@@ -136,6 +135,9 @@ def _inverted(
             carried = np.minimum(prices[:, columns], _MOST_SIZE * _MOST_RATIO)
             vols[:, columns], codes[:, columns] = side.invert(
                 carried / carry.discount(tau), strikes[columns])
+    if not usable.all():
+        found = implied.reasons(prices, forward, strikes, tau, calls)
+        codes = np.where(usable | (found == implied.SOLVED), codes, found)
     return vols.reshape(np.shape(price)), codes.reshape(np.shape(price))
 
 

@@ -41,15 +41,18 @@ def premiums(
         values[i], commons[i] = 0.0, 0.0
         if never_optimal(lattice, strike[i], is_call):
             continue
-        common = roll_back(lattice, 1, forward, strike[i], vol[i], is_call, work)
-        value = common
-        if level[i] == 0 and common > 0.0 and not lattice.dates_only:
-            value = 2.0 * common - roll_back(lattice, 0, forward, strike[i], vol[i], is_call, work)
-        elif level[i] == 1 and common > 0.0:
-            value = roll_back(lattice, 2, forward, strike[i], vol[i], is_call, work)
-            if not lattice.dates_only:
-                value = 2.0 * value - common
-        values[i], commons[i] = max(value, 0.0), common
+        for number in range(2):  # one call, for each is compiled anew
+            k = 1 if number == 0 else 2 * level[i]
+            if k < 0 or (number > 0 and commons[i] <= 0.0) or (k == 0 and lattice.dates_only):
+                break
+            value = roll_back(lattice, k, forward, strike[i], vol[i], is_call, work)
+            if k == 1:
+                values[i], commons[i] = value, value
+            elif lattice.dates_only:
+                values[i] = value
+            else:
+                values[i] = 2.0 * value - commons[i] if k == 2 else 2.0 * commons[i] - value
+        values[i] = max(values[i], 0.0)
 
 
 @compiled
