@@ -1,18 +1,43 @@
 """The one way to compile a numeric kernel.
 
-A kernel takes and gives scalars, arrays of float64, int64 or bool, and tuples of them. Its machine
-code is kept on disk (`NUMBA_CACHE_DIR`, by default beside the module), so that only the first
-process after a change waits for the compiler. Division by zero gives infinity or NaN, as in NumPy.
+A kernel takes and gives scalars, arrays of float64, int64 or bool, and tuples of them. Division by
+zero gives infinity or NaN, as in NumPy. Machine code is kept on disk, in `NUMBA_CACHE_DIR` or
+beside this file, so that only the first process after a change waits for the compiler. Numba does
+not see a change in a kernel that another file's kernel calls; so the folder's name is a digest of
+all sources, and old code is never found.
 """
 
+import hashlib
+import os
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar, cast
 
 import numba
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
+_HERE = Path(__file__).parent
 
 
 def compiled(kernel: Kernel) -> Kernel:
     """`kernel` as machine code, for the types of its first call."""
     return cast(Kernel, numba.njit(kernel, cache=True, error_model="numpy", nogil=True))
+
+
+def cache_folder(named: str | None, sources: Path = _HERE) -> Path:
+    """Where machine code of `sources` is kept: in the folder named, else beside them.
+
+    The system's folder for temporary files stands in where `sources` can't be written to.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(sources.rglob("*.py")):
+        digest.update(path.read_bytes())
+    beside = sources / "__pycache__"
+    writable = os.access(beside if beside.exists() else sources, os.W_OK)
+    base = Path(named) if named else beside if writable else Path(tempfile.gettempdir())
+    return base / f"kernels-{digest.hexdigest()[:16]}"
+
+
+numba.config.CACHE_DIR = str(  # type: ignore[attr-defined]
+    cache_folder(os.environ.get("NUMBA_CACHE_DIR")))

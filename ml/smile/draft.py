@@ -238,7 +238,8 @@ def _enough(draft: Draft) -> Draft:
         return draft if both else replace(draft, reason=ONE_WING)
     codes = draft.codes.copy()
     codes[draft.rows] = quality.CODE["too_few"]
-    return replace(draft, codes=codes, reason=TOO_FEW_QUOTES)
+    none = np.zeros(len(draft.rows), dtype=bool)
+    return replace(_keep(draft, none), codes=codes, reason=TOO_FEW_QUOTES)
 
 
 def _reject(draft: Draft, where: Bools, reason: str) -> Draft:
