@@ -81,7 +81,7 @@ def american_price(
     """American option price in currency, shape (n,); NaN as in `early_exercise_premium`.
 
     >>> american_price(100.0, np.array([110.0]), 0.5, 0.2, False, Carry(0.05)).round(4)
-    array([12.9138])
+    array([12.914])
     """
     early = early_exercise_premium(forward, strike, tau, vol, is_call, carry)
     return black.price(forward, strike, tau, vol, is_call, carry.discount(tau)) + early
@@ -102,7 +102,7 @@ def american_implied_vol(
     expiry, at or above the European bound, or out of domain.
 
     >>> american_implied_vol(
-    ...     np.array([12.9138]), 100.0, np.array([110.0]), 0.5, False, Carry(0.05)).round(4)
+    ...     np.array([12.914]), 100.0, np.array([110.0]), 0.5, False, Carry(0.05)).round(4)
     array([0.2])
     """
     return _inverted(price, forward, strike, tau, is_call, carry)[0]

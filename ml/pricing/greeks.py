@@ -86,7 +86,7 @@ def _all(inputs: Floats, calls: Bools, values: Floats) -> None:
 def _one(
     forward: float, strike: float, tau: float, vol: float, total: float, is_call: bool,
     rate: float, borrow: float,
-) -> tuple[float, float, float, float, float, float, float, float]:  # fmt: skip
+) -> tuple[float, float, float, float, float, float, float, float]:
     discount, growth = math.exp(-rate * tau), math.exp((rate - borrow) * tau)
     side = 1.0 if is_call else -1.0
     root = math.sqrt(tau)
@@ -104,7 +104,7 @@ def _one(
     return (
         in_forward, in_forward * growth, gamma * growth * growth, density * root, theta, rho,
         density * tilt / forward * growth, density * root * swing,
-    )  # fmt: skip
+    )
 
 
 @compiled

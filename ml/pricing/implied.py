@@ -40,7 +40,7 @@ NO_INFORMATION: Final = 6
 REASONS: Final = (
     "solved", "input not finite", "forward, strike or discount not positive", "no time left",
     "at or below intrinsic value", "at or above upper bound", "within rounding of a bound",
-)  # fmt: skip
+)
 
 _RESOLUTION = 2.0**-49
 """Eight units in the last place of the larger of forward and strike: a time value is a
