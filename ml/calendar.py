@@ -68,11 +68,11 @@ def expiry_instant(expiry: date, settlement: Settlement = "PM") -> datetime:
     """The UTC instant at which options of `expiry` settle.
 
     PM is the session's close, AM its open. An expiry on a day without a session (the Saturdays
-    used until 2015, an unplanned closure) settles at the close of the session before it.
+    used until 2015, an unplanned closure) settles in the session before it.
     """
     session = session_bounds(expiry)
     if session is None:
-        return expiry_instant(expiry - timedelta(days=1))
+        return expiry_instant(expiry - timedelta(days=1), settlement)
     return session[0] if settlement == "AM" else session[1]
 
 

@@ -16,7 +16,8 @@ import psycopg2
 from ml.calendar import session_day
 from ml.errors import TrainingDataError, UnavailableError
 from ml.features import SmileWindow, instant_features
-from ml.instants import Surfaces, by_instant
+from ml.instants import ConventionsOf, Surfaces, by_instant
+from ml.pricing.conventions import conventions
 from ml.quotes.format import iter_chains, read_quotes
 from ml.types import Bools, Floats, SmileSnapshot
 
@@ -84,22 +85,27 @@ class Series:
 
 
 def from_quotes(paths: Sequence[str | Path], until: datetime | None = None,
-                advance: Advance | None = None) -> list[Series]:
+                advance: Advance | None = None,
+                conventions_of: ConventionsOf = conventions) -> list[Series]:
     """The series of quotes files; `until` is the last instant that is looked at.
+
+    `conventions_of` must be those of the stage whose smiles the model will see.
 
     Raises:
         QuotesFileError: a file is not a quotes file.
         TrainingDataError: the files hold no smile.
     """
-    return in_series(row for path in paths for row in _smiles(Path(path), until, advance))
+    return in_series(row for path in paths
+                     for row in _smiles(Path(path), until, advance, conventions_of))
 
 
-def _smiles(path: Path, until: datetime | None, advance: Advance | None) -> Iterator[Row]:
+def _smiles(path: Path, until: datetime | None, advance: Advance | None,
+            conventions_of: ConventionsOf) -> Iterator[Row]:
     frame = read_quotes(path)
     if until is not None:
         frame = frame[frame["ts"] <= until].reset_index(drop=True)
     total = len(frame[["ts", "symbol", "expiry"]].drop_duplicates())
-    surfaces, done = Surfaces(), 0
+    surfaces, done = Surfaces(conventions_of), 0
     for chains in by_instant(iter_chains(frame)):
         for smile in surfaces.build(chains).smiles:
             yield _row(smile)

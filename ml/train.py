@@ -21,6 +21,8 @@ from ml.features import WINDOW_FEATURES
 from ml.fit import Fitted, fit
 from ml.forecaster import Forecaster, raw
 from ml.history import Series, from_database, from_quotes
+from ml.pricing.conventions import conventions_with, parse_dividends
+from ml.pricing.dividends import Dividend
 from ml.progress import Progress
 from ml.scores import HorizonScore, as_metrics, as_table, score
 from ml.smile.grid import GRID_Z
@@ -113,6 +115,11 @@ def parser(description: str) -> argparse.ArgumentParser:
     options.add_argument("--window", type=int, metavar="ROWS")
     options.add_argument("--within-day", action="store_true", default=None,
                          help="split a history of one day by time")
+    options.add_argument("--rate", type=float, default=os.environ.get("SMILE_RATE"),
+                         help="interest rate per year to expect in quotes files (SMILE_RATE)")
+    options.add_argument("--dividends", type=_dividends,
+                         default=os.environ.get("SMILE_DIVIDENDS", ""), metavar="LIST",
+                         help="known cash dividends, 2026-09-18:1.85,… (SMILE_DIVIDENDS)")
     options.add_argument("--name", default="smile", help="of the registered model")
     return options
 
@@ -123,6 +130,13 @@ def _instant(text: str) -> datetime:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not an instant") from error
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _dividends(text: str) -> tuple[Dividend, ...]:
+    try:
+        return parse_dividends(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def config_of(options: argparse.Namespace) -> Config:
@@ -142,7 +156,8 @@ def history_of(options: argparse.Namespace, progress: Progress) -> list[Series]:
         progress.advance("smiles", done, total)
 
     if options.quotes:
-        return from_quotes(options.quotes, options.until, advance)
+        return from_quotes(options.quotes, options.until, advance,
+                           conventions_with(options.rate, options.dividends))
     return from_database(_required(DATABASE_URL, "--from-database"), options.until,
                          options.symbol, advance)
 

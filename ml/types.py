@@ -106,6 +106,7 @@ class SmileSnapshot:
     tau: float
     """Years to the expiry's instant, ACT/365."""
     underlying: float
+    """As quoted; NaN where unknown, or so far off what the forwards say that it is not believed."""
     forward: float
     forward_error: float
     """Standard error of the forward, in currency."""

@@ -2,7 +2,8 @@
 
 import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final, Literal
 
@@ -12,6 +13,9 @@ Exercise = Literal["american", "european"]
 
 RATE, RATE_DEVIATION = 0.03, 0.02
 """Belief about the interest rate per year before any quote is seen: mean, standard deviation."""
+
+GIVEN_RATE_DEVIATION = 0.005
+"""Standard deviation about a rate that was given; the quotes decide within that."""
 
 EUROPEAN: Final = frozenset({
     "SPX", "SPXW", "XSP", "NDX", "NDXP", "XND", "MNX", "RUT", "RUTW", "MRUT", "DJX", "XEO",
@@ -57,6 +61,24 @@ def conventions(symbol: str, dividends: tuple[Dividend, ...] = ()) -> Convention
     return Conventions(
         exercise="european" if root in EUROPEAN else "american", rule=RULES.get(root),
         dividends=dividends, tied=root not in _UNTIED)
+
+
+def conventions_with(
+    rate: float | None, dividends: tuple[Dividend, ...]
+) -> Callable[[str], Conventions]:
+    """The conventions of a symbol with a rate that was given, ± half a percent, and dividends.
+
+    >>> conventions_with(0.045, ())("SPY").rate
+    0.045
+    """
+
+    def of(symbol: str) -> Conventions:
+        known = conventions(symbol, dividends)
+        if rate is None:
+            return known
+        return replace(known, rate=rate, rate_deviation=GIVEN_RATE_DEVIATION)
+
+    return of
 
 
 def parse_dividends(text: str) -> tuple[Dividend, ...]:

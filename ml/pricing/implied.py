@@ -31,7 +31,7 @@ NOT_FINITE: Final = 1
 OUT_OF_DOMAIN: Final = 2
 """Forward, strike or discount is not positive."""
 NO_TIME: Final = 3
-"""tau is zero or negative."""
+"""tau is zero, negative or below a billionth of a year."""
 AT_OR_BELOW_INTRINSIC: Final = 4
 AT_OR_ABOVE_BOUND: Final = 5
 """A call at or above the discounted forward, a put at or above the discounted strike."""
@@ -46,6 +46,8 @@ _RESOLUTION = 2.0**-49
 """Eight units in the last place of the larger of forward and strike: a time value is a
 difference of terms of that size, and below this it is rounding."""
 _ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
+_LEAST_TAU = 1e-9
+"""Years, about 30 milliseconds."""
 _MAX_STEPS = 12
 _LAST_STEP = 1e-4  # a step of relative size δ leaves an error of order δ⁴
 
@@ -118,7 +120,7 @@ def solve_one(
         return math.nan, NOT_FINITE
     if not (forward > 0.0 and strike > 0.0 and discount > 0.0):
         return math.nan, OUT_OF_DOMAIN
-    if tau <= 0.0:
+    if tau < _LEAST_TAU:
         return math.nan, NO_TIME
     larger = max(forward, strike)
     ratio = min(forward, strike) / larger

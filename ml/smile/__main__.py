@@ -15,7 +15,8 @@ import pandas as pd
 
 from ml.calendar import session_bounds, session_day
 from ml.errors import OutputError, QuotesFileError, SmileError
-from ml.pricing.conventions import Conventions, conventions, parse_dividends
+from ml.pricing.conventions import Conventions, conventions_with, parse_dividends
+from ml.pricing.dividends import Dividend
 from ml.quotes.format import iter_chains
 from ml.quotes.source import load
 from ml.smile.document import document
@@ -24,8 +25,8 @@ from ml.smile.report import report
 from ml.smile.surface import build_surface
 from ml.types import ChainQuotes
 
-RATE_DEVIATION = 0.005
-"""Standard deviation about a rate that was given; the quotes decide within that."""
+MOST_PAID = 0.5
+"""Of the price of the underlying: a dividend beyond that is a slip of the pen."""
 _EXAMPLES = """examples:
   python -m ml.smile goog.parquet --at 2015-12-24T15:30Z --plot goog.png
   python -m ml.smile FOLDER --symbol SPY --expiry 2026-09-18 2026-10-16 --json -
@@ -81,18 +82,23 @@ def _readings(chains: Sequence[ChainQuotes], options: argparse.Namespace) -> lis
     readings = []
     for symbol, group in itertools.groupby(chains, key=lambda chain: chain.symbol):
         own = list(group)
+        _refuse_absurd(options.dividends, own[0])
         surface = build_surface(own, style=_style(symbol, options))
         readings.append(read_surface(surface, own, clock))
     return [_shown(reading, options.expiry) for reading in readings]
 
 
 def _style(symbol: str, options: argparse.Namespace) -> Conventions:
-    style = conventions(symbol, options.dividends)
-    if options.exercise:
-        style = replace(style, exercise=options.exercise)
-    if options.rate is not None:
-        style = replace(style, rate=options.rate, rate_deviation=RATE_DEVIATION)
-    return style
+    style = conventions_with(options.rate, options.dividends)(symbol)
+    return replace(style, exercise=options.exercise) if options.exercise else style
+
+
+def _refuse_absurd(dividends: Sequence[Dividend], chain: ChainQuotes) -> None:
+    for dividend in dividends:
+        if dividend.amount >= MOST_PAID * chain.underlying:
+            raise QuotesFileError(
+                f"a dividend of {dividend.amount:g} on {dividend.ex_date} can't be: {chain.symbol} "
+                f"stands at {chain.underlying:g}; correct --dividends")
 
 
 def of_symbol(quotes: pd.DataFrame, symbol: str | None, source: str) -> pd.DataFrame:

@@ -29,6 +29,7 @@ MIN_QUOTES = 5
 
 EXPIRED: Final = "expired"
 NO_FORWARD: Final = "no forward from this or the other expiries"
+OFF_PARITY: Final = "most quotes contradict put-call parity"
 TOO_FEW_QUOTES: Final = "too few quotes"
 ONE_WING: Final = "quotes on one side of the forward only"
 VAGUE_FORWARD: Final = "forward too uncertain"
@@ -110,6 +111,9 @@ def with_forward(draft: Draft, forward: ExpiryForward | None) -> Draft:
     for side, strikes in ((quotes.is_call, forward.off_calls), (~quotes.is_call, forward.off_puts)):
         if len(strikes):
             codes = quality.mark(codes, side & np.isin(quotes.strike, strikes), "off_parity")
+    contradicted = int((codes == quality.CODE["off_parity"]).sum())
+    if contradicted > int((codes == ACCEPTED).sum()):
+        return replace(draft, forward=forward, codes=codes, reason=OFF_PARITY)
     cheap = quality.below_intrinsic(quotes, forward.forward, forward.discount)
     return replace(draft, forward=forward, codes=quality.mark(codes, cheap, "below_intrinsic"))
 
@@ -178,6 +182,8 @@ def middle(values: Floats) -> float:
 
 def _fitted(draft: Draft, warm: RawSvi | None, min_sigma: float = svi.MIN_SIGMA) -> Draft:
     points = draft.points
+    if len(points.strike) < svi.MIN_FREE_QUOTES:
+        warm = None  # or the shape held would be whatever it was at some time before
     variance = points.mid_iv**2 * draft.tau
     curve = svi.fit(points.log_moneyness, variance, point_weights(draft), warm, min_sigma)
     return replace(draft, curve=curve, reason=None if curve else NO_FIT)

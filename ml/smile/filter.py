@@ -18,7 +18,7 @@ REASONS: Final = (
     "zero_bid",
     "crossed",  # bid above ask
     "locked",  # bid at ask
-    "stale",  # older than the limit
+    "stale",  # older than the limit, or by that much from the future
     "too_wide",  # spread beyond the limit, of the price or of the volatility
     "below_intrinsic",  # ask below the discounted intrinsic value
     "off_parity",  # its pair's forward is far off that of all other strikes
@@ -85,7 +85,7 @@ def _screen(
             codes[i] = _CROSSED
         elif spread == 0.0:
             codes[i] = _LOCKED
-        elif age_s[i] > max_age_s:
+        elif abs(age_s[i]) > max_age_s:
             codes[i] = _STALE
         elif spread > wide_allowed and spread > max_spread * mid:
             codes[i] = _TOO_WIDE

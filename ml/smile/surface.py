@@ -5,7 +5,7 @@ same smiles.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import numpy as np
@@ -98,6 +98,9 @@ def _with_forwards(
     quotes = drafts[0].quotes
     pairs = [making.pairs(draft) for draft in drafts]
     found = implied_forwards(quotes.at, pairs, quotes.underlying, style)
+    if found.term is not None and found.term.spot_off:
+        drafts = [replace(draft, quotes=replace(draft.quotes, underlying=float("nan")))
+                  for draft in drafts]
     return [making.with_forward(draft, forward)
             for draft, forward in zip(drafts, found.expiries, strict=True)], found.term
 

@@ -33,6 +33,7 @@ _STILL = 1e-7  # steps below which the descent ends
 _WIDE = 6.0  # widest start
 _FIRST_TURN, _TURNS = 1e-4, 60  # of the search along the cone of curves that touch the floor
 _INSIDE = 1 - 1e-12  # of Lee's bound, so that rounding doesn't break it
+_STEEPEST = 6.0  # of a wing, in v per x; real ones reach 3. A few dear far quotes ask for more
 _NOTHING = (0.0, 1.0, math.nan, 0.0, 0.0, math.inf)  # m, σ, a, p, q and cost before any is found
 
 
@@ -320,7 +321,7 @@ def fit(
     margin = _MARGIN * (high - low)
     least = min(min_sigma, _MAX_SIGMA) if min_sigma > _LEAST_SIGMA else _LEAST_SIGMA
     box = low - margin, high + margin, least
-    bound, wings = _INSIDE / scale, np.empty((2, count))
+    bound, wings = min(_INSIDE / scale, _STEEPEST / 2), np.empty((2, count))
     warm = math.isfinite(warm_m) and math.isfinite(warm_sigma)
     m, sigma = (warm_m / scale, warm_sigma / scale) if warm else (0.0, _HELD_SIGMA)
     if not scale > 0.0:

@@ -1,17 +1,13 @@
 """What the features stage is told by its environment."""
 
-from dataclasses import replace
 from typing import Annotated
 
 from msgspec import Meta
 
 from ml.instants import ConventionsOf
-from ml.pricing.conventions import Conventions, conventions, parse_dividends
+from ml.pricing.conventions import conventions_with, parse_dividends
 from services.common.errors import SettingsError
 from services.common.settings import KafkaSettings, Seconds
-
-RATE_DEVIATION = 0.005
-"""Standard deviation about a rate that was given."""
 
 
 class FeaturesSettings(KafkaSettings, frozen=True, kw_only=True):
@@ -39,11 +35,4 @@ def conventions_of(settings: FeaturesSettings) -> ConventionsOf:
         dividends = parse_dividends(settings.dividends)
     except ValueError as error:
         raise SettingsError(f"SMILE_DIVIDENDS is not valid: {error}") from error
-
-    def of(symbol: str) -> Conventions:
-        known = conventions(symbol, dividends)
-        if settings.rate is None:
-            return known
-        return replace(known, rate=settings.rate, rate_deviation=RATE_DEVIATION)
-
-    return of
+    return conventions_with(settings.rate, dividends)

@@ -28,7 +28,8 @@ from ml.calendar import (
     (date(2041, 6, 21), "PM", datetime(2041, 6, 21, 20, tzinfo=UTC)),  # beyond the calendar
     (date(2015, 1, 17), "PM", datetime(2015, 1, 16, 21, tzinfo=UTC)),  # a Saturday
     (date(2026, 4, 3), "PM", datetime(2026, 4, 2, 20, tzinfo=UTC)),  # Good Friday
-    (date(2026, 4, 3), "AM", datetime(2026, 4, 2, 20, tzinfo=UTC)),
+    (date(2026, 4, 3), "AM", datetime(2026, 4, 2, 13, 30, tzinfo=UTC)),
+    (date(2014, 6, 21), "AM", datetime(2014, 6, 20, 13, 30, tzinfo=UTC)),  # a Saturday
 ])
 def test_expiry_is_an_instant_of_the_exchange(expiry, settlement, instant):
     assert expiry_instant(expiry, settlement) == instant

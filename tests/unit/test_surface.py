@@ -277,6 +277,8 @@ def test_a_wrong_spot_does_not_move_the_smiles():
     right = build_surface(chains)
     assert wrong.term.spot_off
     assert not right.term.spot_off
+    assert all(np.isnan(smile.underlying) for smile in wrong.smiles)
+    assert all(smile.underlying == SPOT for smile in right.smiles)
     for one, other in zip(wrong.smiles, right.smiles, strict=True):
         assert one.forward == pytest.approx(other.forward, rel=1e-5)
         assert one.grid_vol == pytest.approx(other.grid_vol, abs=1e-4)
@@ -303,6 +305,23 @@ def test_a_split_adjusted_contract_is_off_parity_and_does_not_move_the_smile():
     smile = build_surface(chains).smiles[1]
     assert {"off_parity", "outlier"} & set(smile.rejects)
     assert smile.grid_vol == pytest.approx(clean.grid_vol, abs=5e-4)
+
+
+def test_quotes_that_mostly_contradict_parity_are_no_smile():
+    chain = make_chain()
+    odd = (np.arange(len(chain.strike)) // 2 % 10 != 0) & chain.is_call
+    wrong = replace(chain, bid=np.where(odd, 3 * chain.bid + 20, chain.bid),
+                    ask=np.where(odd, 3 * chain.ask + 20, chain.ask))
+    smile = build_smile(wrong)
+    assert smile.reason is not None or smile.confidence < 0.2
+
+
+def test_few_quotes_give_the_same_smile_whatever_came_before():
+    chain = take(make_chain(21), np.arange(20, 34))
+    before = build_surface([make_chain()])
+    later = replace(chain, at=AT + timedelta(seconds=2))
+    warm, cold = build_surface([later], before), build_surface([later])
+    assert (warm.smiles[0].grid_vol == cold.smiles[0].grid_vol).all()
 
 
 @pytest.mark.parametrize(("chains", "what"), [

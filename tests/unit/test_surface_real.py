@@ -81,3 +81,18 @@ def test_no_arbitrage_is_left_on_the_checked_range(name, request):
     before = Counter(kind for smile in smiles for kind in smile.repaired)
     print(f"{name}: {len(smiles)} smiles, before repair {dict(before)}")
     assert all(smile.butterfly_ok and smile.calendar_ok and smile.lee_ok for smile in smiles)
+
+
+def test_a_warm_start_and_a_cold_one_give_the_same_smiles(shared_data):
+    frame = import_lean(shared_data / "lean_goog_2015-12-24")
+    times = frame["ts"].drop_duplicates().iloc[60:75]
+    chosen = frame[frame["ts"].isin(times)].reset_index(drop=True)
+    gaps, warm = [], None
+    for cold, chains in surfaces(chosen):
+        warm = build_surface(chains, warm)
+        assert [one.reason for one in warm.smiles] == [one.reason for one in cold.smiles]
+        gaps += [np.abs(one.grid_vol - other.grid_vol)[one.grid_observed].max()
+                 for one, other in zip(warm.smiles, cold.smiles, strict=True) if one.curve]
+    far = np.mean(np.array(gaps) > 1e-4)
+    print(f"{len(gaps)} smiles, {far:.1%} differ by more than 1 bp, most {max(gaps) * 1e4:.1f} bp")
+    assert far < 0.03
