@@ -81,7 +81,8 @@ def fit(
     replaces the search from several starts while it still leads to a fit within those errors.
     With fewer than `MIN_FREE_QUOTES` quotes m and σ are held, at `warm`'s or at m = 0 and σ = s.
     `min_sigma` is the least width in standard deviations: a larger one rounds the curve off.
-    Within Lee's bounds and positive; butterfly arbitrage is to be checked by `durrleman`.
+    Within Lee's bounds, no wing steeper than six w(0) per √w(0), and positive; butterfly arbitrage
+    is to be checked by `durrleman`.
     None where there are fewer than 3 quotes, values that are not finite, or no finite curve.
 
     >>> k = np.linspace(-0.2, 0.15, 30)
