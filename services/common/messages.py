@@ -81,8 +81,6 @@ class ChainSlice(Message, frozen=True, kw_only=True):
             if len(getattr(self, name)) != rows:
                 raise ValueError(f"`{name}` has {len(getattr(self, name))} values, "
                                  f"`strike` has {rows}")
-        if len(set(zip(self.strike, self.right, strict=True))) < rows:
-            raise ValueError("a contract is quoted twice")
         if self.slice > self.slices:
             raise ValueError(f"`slice` {self.slice} is beyond `slices` {self.slices}")
 

@@ -25,11 +25,16 @@ STEP_S, COUNT = 20, 100
 
 
 @pytest.fixture(scope="module")
-def url(database_url: str) -> str:
-    """A database with half an hour of one symbol, in a symbol of its own."""
+def url(postgres_url: str) -> str:
+    """A database of its own, for the pages choose among all symbols: half an hour of one."""
+    with closing(psycopg2.connect(postgres_url)) as server:
+        server.autocommit = True
+        server.cursor().execute("CREATE DATABASE dashboard")
+    own = postgres_url.rsplit("/", 1)[0] + "/dashboard"
+    apply(own)
     instants = [NOW - timedelta(seconds=STEP_S * back) for back in range(COUNT - 1, -1, -1)]
-    rows.write(database_url, instants)
-    return database_url
+    rows.write(own, instants)
+    return own
 
 
 @pytest.fixture
