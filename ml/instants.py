@@ -1,6 +1,6 @@
 """Surfaces one after the other, each made from the one before it: for streaming and training.
 
-Both go through `Surfaces`, so that a stored smile and one of a recording come out the same.
+Both go through `Surfaces`, so that the same instants in the same order come out the same.
 """
 
 import itertools

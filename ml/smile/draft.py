@@ -4,7 +4,6 @@ Each step takes a draft and gives the next one. Where there is no going on, the 
 says why, later steps leave it as it is, and what was found until then stays in it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -71,9 +70,6 @@ class Draft:
     """Where the points stand in the quotes."""
     curve: RawSvi | None = None
     reason: str | None = None
-
-
-Step = Callable[[Draft], Draft]
 
 
 def begin(quotes: ChainQuotes, limits: QuoteLimits) -> Draft:
