@@ -12,12 +12,16 @@ import msgspec
 import yaml
 from msgspec import Meta
 
+from ml.baselines.linear import BASELINES
 from ml.contract import QUANTILES
 from ml.errors import ConfigError
 
 CONFIGS = Path(__file__).parent / "configs"
-KINDS = ("gru", "lstm", "mlp", "transformer")
-Kind = Literal["gru", "lstm", "mlp", "transformer"]
+NETWORKS = ("gru", "lstm", "mlp", "transformer")
+KINDS = (*NETWORKS, *BASELINES)
+"""What can be trained, registered and served."""
+Kind = Literal["gru", "lstm", "mlp", "transformer",
+               "persistence", "ewma", "sticky_strike", "ar", "har", "kalman"]
 Positive = Annotated[int, Meta(gt=0)]
 Share = Annotated[float, Meta(gt=0, lt=0.5)]
 
@@ -37,10 +41,17 @@ class DataArgs(Args, frozen=True, kw_only=True):
     """How far ahead to forecast, in seconds, ascending."""
     filter_weight: Annotated[float, Meta(gt=0, le=1)] = 0.5
     """Weight per step of the filtered smile."""
+    folds: Positive = 4
+    """Walk-forward folds, each with a test part of its own, the newest last."""
     validation_share: Share = 0.2
-    """Part of the history, after the training part, for early stopping and calibration."""
+    """Part of a fold's history, after its training part, for early stopping and choices."""
+    calibration_share: Share = 0.2
+    """Part after that, for the weight of the network and the width of its bands."""
     test_share: Share = 0.2
-    """Last part of the history, only ever used to report."""
+    """Last part of the history, divided among the folds, only ever used to report."""
+    embargo_s: Annotated[float, Meta(ge=0)] | None = None
+    """Seconds left out between a part's last origin and the next part's first; by default the
+    horizon."""
     within_day: bool = False
     """Whether a history of one day may be split by time."""
 

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
+from ml.baselines.linear import FILTERED, LinearBaseline
 from ml.errors import ModelContractError
 from ml.types import Floats
 
@@ -25,12 +26,29 @@ Seconds = Annotated[int, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
+PERCENTILES = 101
+"""Quantiles at 0, 1 %, … 100 %."""
+
+
+class FeatureReference(msgspec.Struct, frozen=True, kw_only=True):
+    """How features were distributed in the training fold, for drift to be judged against."""
+
+    names: tuple[str, ...]
+    """Those of `ml.features.INSTANT_FEATURES` that a window has a column of."""
+    quantiles: tuple[tuple[float, ...], ...]
+    """Each feature's quantiles at 0, 0.01, … 1, (F, 101)."""
+
+    def __post_init__(self) -> None:
+        if np.shape(self.quantiles) != (len(self.names), PERCENTILES):
+            raise ValueError(f"`reference` needs {PERCENTILES} quantiles of each feature")
+
+
 class ModelContract(msgspec.Struct, frozen=True, kw_only=True):
     """A model's input, output and origin. Volatilities are decimals, times aware UTC."""
 
     name: str
     kind: str
-    """The architecture: gru, lstm, mlp or transformer."""
+    """The architecture (gru, lstm, mlp or transformer), or a baseline's name."""
     step_s: Annotated[float, Meta(gt=0)]
     """Seconds between the rows of a window."""
     window: Annotated[int, Meta(ge=1)]
@@ -43,12 +61,19 @@ class ModelContract(msgspec.Struct, frozen=True, kw_only=True):
     quantiles: tuple[float, float, float] = QUANTILES
     filter_weight: Annotated[float, Meta(gt=0, le=1)]
     """Weight per step of the filtered smile that the forecast is a change against."""
+    baselines: tuple[LinearBaseline, ...]
+    """Fitted on the same training rows, each to `horizons_s` and `window`."""
+    anchor: tuple[str, ...]
+    """Per horizon, the baseline that the network's median is stacked on: a name among
+    `baselines`, held by moneyness, or `filtered_persistence`."""
     shrinkage: tuple[Share, ...]
-    """Per horizon, what is kept of the model's median; 0 means that it keeps silent."""
+    """Per horizon, weight of the network's median against the anchor's change; at 0 the anchor
+    speaks alone."""
     band_offset: tuple[float, ...]
     """Per horizon, what calibration adds to either side of the model's band, in volatility."""
     band_fallback: tuple[tuple[float, ...], ...]
-    """Per horizon and grid point, half-width of a 90 % band around the baseline."""
+    """Per horizon and grid point, half-width of a 90 % band around filtered persistence."""
+    reference: FeatureReference
     trained_from: datetime
     trained_until: datetime
     """No row later than this has shaped the model, its scaler, shrinkage or bands."""
@@ -58,12 +83,24 @@ class ModelContract(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         horizons, points = len(self.horizons_s), len(self.grid_z)
-        for field in ("shrinkage", "band_offset", "band_fallback"):
+        for field in ("anchor", "shrinkage", "band_offset", "band_fallback"):
             if len(getattr(self, field)) != horizons:
                 raise ValueError(f"`{field}` has {len(getattr(self, field))} entries for "
                                  f"{horizons} horizons")
         if any(len(row) != points for row in self.band_fallback):
             raise ValueError(f"`band_fallback` needs {points} values per horizon")
+        self._check_baselines()
+
+    def _check_baselines(self) -> None:
+        shape = (len(self.horizons_s), self.window)
+        for one in self.baselines:
+            if np.shape(one.base) != shape:
+                raise ValueError(f"`baselines`: {one.name} has weights of the shape "
+                                 f"{np.shape(one.base)}, not {shape}")
+        held = {one.name for one in self.baselines if one.held_by == "moneyness"} | {FILTERED}
+        unknown = set(self.anchor) - held
+        if unknown:
+            raise ValueError(f"`anchor` is no baseline held by moneyness: {min(unknown)}")
 
     def check(self, step_s: float, grid_z: Sequence[float] | Floats,
               feature_names: Sequence[str]) -> None:

@@ -10,10 +10,12 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import msgspec
 import numpy as np
 
 from ml.features import WINDOW_FEATURES
 from ml.smile.grid import GRID_SIZE, GRID_Z
+from tests.unit.small_baselines import make_baselines, make_reference
 
 HORIZONS = (60, 300, 900, 1800)
 
@@ -48,6 +50,9 @@ class SmallModelServer(ThreadingHTTPServer):
         return {
             "name": "constant", "kind": "gru", "step_s": self.step_s, "window": self.window,
             "horizons_s": HORIZONS, "grid_z": self.grid_z, "feature_names": WINDOW_FEATURES,
+            "baselines": msgspec.to_builtins(make_baselines(self.window, horizons)),
+            "anchor": ["filtered_persistence"] * horizons,
+            "reference": msgspec.to_builtins(make_reference()),
             "filter_weight": 0.5, "shrinkage": [1.0] * horizons, "band_offset": [0.0] * horizons,
             "band_fallback": [[0.02] * len(self.grid_z)] * horizons,
             "trained_from": "2026-01-05T14:30:00Z", "trained_until": "2026-01-09T21:00:00Z",

@@ -10,6 +10,7 @@ from ml.features import WINDOW_FEATURES
 from ml.forecaster import Forecaster
 from ml.models import Shape, build
 from ml.smile.grid import GRID_Z
+from tests.unit.small_baselines import make_baselines, make_reference
 from tests.unit.smiles import utc
 
 HORIZONS = (60, 300)
@@ -39,6 +40,9 @@ def make_contract(seed: int = 0) -> ModelContract:
     return ModelContract(
         name="smile", kind="gru", step_s=60.0, window=WINDOW, horizons_s=HORIZONS,
         grid_z=tuple(GRID_Z.tolist()), feature_names=WINDOW_FEATURES, filter_weight=0.5,
-        shrinkage=(0.8, 0.4), band_offset=(1e-4, 2e-4), band_fallback=((1e-3,) * 17,) * 2,
+        baselines=make_baselines(WINDOW, len(HORIZONS)),
+        anchor=("ewma", "filtered_persistence"),
+        reference=make_reference(), shrinkage=(0.8, 0.4),
+        band_offset=(1e-4, 2e-4), band_fallback=((1e-3,) * 17,) * 2,
         trained_from=utc(2026, 8, 3, 14), trained_until=utc(2026, 8, 4, 14), samples=100,
         data_fingerprint=f"{seed:016d}")

@@ -5,6 +5,7 @@ from ml import contract as contracts
 from ml.contract import ModelContract
 from ml.errors import ModelContractError
 from ml.smile.grid import GRID_Z
+from tests.unit.small_baselines import make_baselines, make_reference
 from tests.unit.smiles import utc
 
 NAMES = ("log_atm_vol", "skew")
@@ -14,7 +15,8 @@ def make_contract(**other) -> ModelContract:
     values = {
         "name": "smile", "kind": "gru", "step_s": 60.0, "window": 10, "horizons_s": (60, 300),
         "grid_z": tuple(GRID_Z.tolist()), "feature_names": NAMES, "filter_weight": 0.5,
-        "shrinkage": (0.5, 0.0), "band_offset": (1e-4, -1e-4),
+        "baselines": make_baselines(10, 2), "anchor": ("ewma", "filtered_persistence"),
+        "reference": make_reference(), "shrinkage": (0.5, 0.0), "band_offset": (1e-4, -1e-4),
         "band_fallback": ((1e-3,) * 17,) * 2,
         "trained_from": utc(2026, 8, 3, 14), "trained_until": utc(2026, 8, 4, 14), "samples": 100,
         "data_fingerprint": "0123456789abcdef"}
@@ -56,6 +58,11 @@ def test_it_is_read_from_a_file(tmp_path):
     ({"shrinkage": [0.5]}, "shrinkage"),
     ({"shrinkage": [0.5, 2.0]}, "shrinkage"),
     ({"band_fallback": [[0.1], [0.1]]}, "band_fallback"),
+    ({"anchor": ["ewma"]}, "anchor"),
+    ({"anchor": ["ewma", "sticky_strike"]}, "held by moneyness: sticky_strike"),
+    ({"baselines": [{"name": "ewma", "base": [[1.0], [1.0]]}]}, "baselines"),
+    ({"baselines": [{"name": "ewma", "base": [[0.5], [1.0]]}]}, "sum to 1"),
+    ({"reference": {"names": ["skew"], "quantiles": [[0.1]]}}, "101 quantiles"),
     ({"horizons_s": [0, 60]}, "horizons_s"),
     ({"window": "ten"}, "window"),
 ])

@@ -1,4 +1,4 @@
-"""What a desk would use instead of a model, and the error of a forecast on observed quotes.
+"""The smiles that are held, and the error of a forecast on observed quotes.
 
 A grid smile (17,) is a curve of its own: its value at z = 0 is its at-the-money volatility, so
 that its points lie at k = z σ(0) √τ. Holding a grid smile is the sticky-moneyness forecast.
