@@ -1,0 +1,1 @@
+"""Judging forecasts on the quotes that were observed at their targets."""
