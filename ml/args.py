@@ -42,16 +42,16 @@ class DataArgs(Args, frozen=True, kw_only=True):
     filter_weight: Annotated[float, Meta(gt=0, le=1)] = 0.5
     """Weight per step of the filtered smile."""
     folds: Positive = 4
-    """Walk-forward folds, each with a test part of its own, the newest last."""
-    validation_share: Share = 0.2
-    """Part of a fold's history, after its training part, for early stopping and choices."""
-    calibration_share: Share = 0.2
-    """Part after that, for the weight of the network and the width of its bands."""
-    test_share: Share = 0.2
-    """Last part of the history, divided among the folds, only ever used to report."""
+    """How often to train anew, each time on all that is older; fewer where the history is short."""
+    test_share: Share = 0.4
+    """Last part of the history, only ever used to report; the folds' tests follow each other."""
+    validation_share: Share = 0.15
+    """Of what is before a test, the part for early stopping and for choices."""
+    calibration_share: Share = 0.25
+    """Of what is before a test, the last part, for stacking weights and widths of bands."""
     embargo_s: Annotated[float, Meta(ge=0)] | None = None
-    """Seconds left out between a part's last origin and the next part's first; by default the
-    horizon."""
+    """Seconds from the last origin used in a part to the next part's first; by default, and at
+    least, the horizon."""
     within_day: bool = False
     """Whether a history of one day may be split by time."""
 

@@ -1,30 +1,70 @@
-"""From series of smiles to what a model learns from, split in time.
+"""From series of smiles to what a model learns from.
 
 A sample is one expiry at one instant t: the window of rows up to t, the filtered smile at t, and
 per horizon the change of the grid smile against it. Nothing later than t enters the window,
 which never crosses a New York day or a gap. The target is what the monitor scores a live forecast
 on: the first smile from the end of the horizon on; of another day or after a gap it is unknown.
+
+A dataset is made day by day. What is large lies in mapped files, so that a history need not fit
+in memory; a day must.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from datetime import date
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.preprocessing import StandardScaler
 
 from ml.args import DataArgs
 from ml.errors import TrainingDataError
-from ml.features import WINDOW_FEATURES, filtered_smile, window_indices, window_input
+from ml.growing import SPILL_BYTES, Store
 from ml.history import Series
+from ml.sampling import TOLERANCE, Ints, draw
 from ml.types import Bools, Floats
 
-Ints = NDArray[np.int64]
-TOLERANCE = 0.5
-"""How long, in steps, a window's row may be before its time, and a target's row after it."""
-MINIMUM = {"training": 100, "validation": 30, "test": 30}
-_SECOND = 1e-6
+__all__ = ["TOLERANCE", "Dataset", "Ints", "Key", "Observations", "Samples", "make_dataset"]
+
+Key = tuple[str, date]
+"""Symbol and expiry."""
+_CHUNK = 4096
+_ROWS = ("at_s", "tau", "forward", "atm_vol", "grid_vol")
+_QUOTES = ("log_moneyness", "mid_iv", "half_spread")
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """R rows, each an expiry at an instant: those that samples are made at or aimed at."""
+
+    at_s: Floats
+    """Epoch seconds, (R,)."""
+    tau: Floats
+    """(R,)"""
+    forward: Floats
+    """(R,)"""
+    atm_vol: Floats
+    """(R,)"""
+    grid_vol: Floats
+    """(R, 17)"""
+    starts: Ints
+    """Place of a row's first quote, and the number of quotes at the end; (R + 1,)."""
+    log_moneyness: Floats
+    """k = ln(K / the row's forward) of the accepted quotes of all rows, (Q,)."""
+    mid_iv: Floats
+    """(Q,)"""
+    half_spread: Floats
+    """Half of ask minus bid in volatility, (Q,)."""
+
+    def __len__(self) -> int:
+        return len(self.at_s)
+
+    def quotes(self, row: int) -> tuple[Floats, Floats, Floats]:
+        """Log-moneyness, mid volatility and half-spread (m,) of a row's accepted quotes."""
+        own = slice(self.starts[row], self.starts[row + 1])
+        return self.log_moneyness[own], self.mid_iv[own], self.half_spread[own]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +79,12 @@ class Samples:
     """The filtered smile at t, (N, 17)."""
     change: Floats
     """(N, H, 17); NaN where the target is unknown or not within its quoted strikes."""
-    series: Ints
-    """Place of the expiry's series in the history, (N,)."""
+    key: Ints
+    """Place of symbol and expiry in `Dataset.keys`, (N,)."""
     row: Ints
-    """Place of t in its series, (N,)."""
+    """Place of t in the observations, (N,)."""
     target: Ints
-    """Place of the target in its series, (N, H); −1 where there is none."""
+    """Place of the target in the observations, (N, H); −1 where there is none."""
 
     def __len__(self) -> int:
         return len(self.at_s)
@@ -53,161 +93,113 @@ class Samples:
         """The samples chosen by a mask or by places."""
         return Samples(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """All that a history gives to learn from and to be scored on."""
+
+    samples: Samples
+    observations: Observations
+    keys: tuple[Key, ...]
+    args: DataArgs
+
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that change with any number in the samples."""
-        digest = hashlib.sha256()
-        for field in fields(self):
-            digest.update(np.ascontiguousarray(getattr(self, field.name)).tobytes())
+        """16 hexadecimal digits that change with any number, symbol or expiry in it."""
+        digest = hashlib.sha256(repr(self.keys).encode())
+        for part in (self.samples, self.observations):
+            for field in fields(part):
+                values = getattr(part, field.name)
+                for start in range(0, len(values), _CHUNK):
+                    digest.update(np.ascontiguousarray(values[start:start + _CHUNK]).data)
         return digest.hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class Folds:
-    """Samples split in time: training, then validation, then test."""
-
-    training: Samples
-    validation: Samples
-    test: Samples
-
-
-def make_samples(history: Sequence[Series], args: DataArgs) -> Samples:
+def make_dataset(days: Iterable[Sequence[Series]], args: DataArgs, folder: Path | None = None,
+                 spill_bytes: int = SPILL_BYTES) -> Dataset:
     """All samples of a history, one per step and expiry at most, in time order.
 
-    Raises:
-        TrainingDataError: there are none, or a column of the windows is mostly missing.
-    """
-    parts, refused = [], 0
-    for number, series in enumerate(history):
-        for sample in _series_samples(number, series, args):
-            refused += sample is None
-            parts += [sample] if sample is not None else []
-    if refused > len(parts):
-        raise TrainingDataError(f"{refused} of {refused + len(parts)} windows have too many rows "
-                                "without a smile; `ml.quotes info` says what is in a file")
-    if not parts:
-        raise TrainingDataError(
-            f"too little history: no expiry has {args.window} smiles {args.step_s:g} s apart "
-            f"and another {min(args.horizons_s)} s later on the same day")
-    samples = Samples(*(np.stack(column) for column in zip(*parts, strict=True)))
-    return samples.take(np.argsort(samples.at_s, kind="stable"))
-
-
-def _series_samples(number: int, series: Series,
-                    args: DataArgs) -> Iterator[tuple[np.ndarray, ...] | None]:
-    """The samples of one expiry; None for one whose window lacks too many smiles."""
-    following = _first_smiles(series)
-    for row in _strided(series.times_s, args.step_s):
-        rows = window_indices(series.times_s[:row + 1], series.times_s[row], args.step_s,
-                              args.window, TOLERANCE * args.step_s)
-        target = _targets(series, following, row, args)
-        if rows is not None and (target >= 0).any():
-            yield _sample(number, series, rows, target, args)
-
-
-def _strided(times_s: Floats, step_s: float) -> list[int]:
-    """Places of rows at least a step apart, so that a feed of 2 s gives no near-copies."""
-    chosen, last = [], -np.inf
-    for row, at in enumerate(times_s):
-        if at - last >= step_s - _SECOND:
-            chosen.append(row)
-            last = at
-    return chosen
-
-
-def _first_smiles(series: Series) -> Ints:
-    """Per row the place of the first smile from it on, T where there is none; (T + 1,)."""
-    rows = len(series.times_s)
-    known = np.isfinite(series.grid_vol).any(axis=1)
-    places = np.append(np.where(known, np.arange(rows), rows), rows)
-    return np.minimum.accumulate(places[::-1])[::-1]
-
-
-def _targets(series: Series, following: Ints, row: int, args: DataArgs) -> Ints:
-    """Per horizon, the first smile at or shortly after its end, or −1; (H,).
-
-    `following` is what `_first_smiles` gives.
-    """
-    due = series.times_s[row] + np.asarray(args.horizons_s, float)
-    place = following[np.searchsorted(series.times_s, due - _SECOND)]
-    ended = place == len(series.times_s)
-    place = np.where(ended, row, place)
-    late = series.times_s[place] - due > TOLERANCE * args.step_s + _SECOND
-    another_day = np.array([series.day[at] != series.day[row] for at in place])
-    return np.where(ended | late | another_day, -1, place)
-
-
-def _sample(number: int, series: Series, rows: Ints, target: Ints,
-            args: DataArgs) -> tuple[np.ndarray, ...] | None:
-    window = series.window(rows)
-    columns = window_input(window, args.filter_weight)
-    if columns is None:
-        return None
-    filtered = filtered_smile(window.grid_vol, args.filter_weight)
-    known = (target >= 0)[:, None] & series.grid_observed[target]
-    change = np.where(known, series.grid_vol[target] - filtered, np.nan)
-    at = rows[-1]
-    return (series.times_s[at], columns, filtered, change, np.array(number), np.array(at), target)
-
-
-def split(samples: Samples, args: DataArgs) -> Folds:
-    """Training, validation and test, in this order in time, by whole days from three days on.
-
-    Between two folds, samples are purged whose longest horizon, with what a target may be late,
-    ends in the later fold: no target reaches into it.
+    `days` are its days (or runs of them) in order, each with a series per expiry; one at a time
+    is held. Beyond `spill_bytes` the arrays lie in files in `folder`, or in temporary ones.
 
     Raises:
-        TrainingDataError: a fold is too small, or there is one day only and `args.within_day`
-            is not set.
+        TrainingDataError: there are no samples, or most windows lack smiles.
+        ValueError: the days are not in order.
     """
-    starts = _fold_starts(samples.at_s, args)
-    before = samples.at_s + max(args.horizons_s) + TOLERANCE * args.step_s
-    folds = {
-        "training": before <= starts[0],
-        "validation": (samples.at_s >= starts[0]) & (before <= starts[1]),
-        "test": samples.at_s >= starts[1],
-    }
-    for name, chosen in folds.items():
-        if chosen.sum() < MINIMUM[name]:
+    drawing = _Drawing(args, Store(folder, spill_bytes))
+    for day in days:
+        drawing.add(day)
+    return drawing.finish()
+
+
+class _Drawing:
+    """A dataset while it grows."""
+
+    def __init__(self, args: DataArgs, store: Store) -> None:
+        self._args, self._store = args, store
+        self._keys: dict[Key, int] = {}
+        self._rows, self._quotes, self._samples, self._refused = 0, 0, 0, 0
+        self._last_s = -np.inf
+
+    def add(self, day: Sequence[Series]) -> None:
+        """Take a day; its samples come after all before it."""
+        drawn = [self._series(series) for series in day]
+        samples = {name: np.concatenate([one[name] for one in drawn])
+                   for name in (drawn[0] if drawn else ())}
+        if not samples or not len(samples["at_s"]):
+            return
+        order = np.argsort(samples["at_s"], kind="stable")
+        if samples["at_s"][order[0]] <= self._last_s:
+            raise ValueError("the days of a history must come in order, each once")
+        self._last_s = samples["at_s"][order[-1]]
+        self._store.append({name: values[order] for name, values in samples.items()})
+        self._samples += len(order)
+
+    def _series(self, series: Series) -> dict[str, NDArray[Any]]:
+        """The samples of a series, as columns; the rows they refer to go to the store."""
+        drawn = draw(series, self._args)
+        self._refused += drawn.refused
+        used = np.unique(np.append(drawn.row, drawn.target[drawn.target >= 0]))
+        first = self._rows
+        self._observe(series, used)
+        key = self._key(series) if len(used) else -1
+        target = first + np.searchsorted(used, drawn.target)
+        return {
+            "at_s": series.times_s[drawn.row], "windows": drawn.windows,
+            "filtered": drawn.filtered, "change": drawn.change,
+            "key": np.full(len(drawn.row), key, dtype=np.int64),
+            "row": first + np.searchsorted(used, drawn.row),
+            "target": np.where(drawn.target >= 0, target, -1)}
+
+    def _key(self, series: Series) -> int:
+        return self._keys.setdefault((series.symbol, series.expiry), len(self._keys))
+
+    def _observe(self, series: Series, used: Ints) -> None:
+        quotes = [series.quotes[row] for row in used.tolist()]
+        counts = np.array([len(one.mid_iv) for one in quotes], dtype=np.int64)
+        rows = {f"row_{name}": getattr(series, "times_s" if name == "at_s" else name)[used]
+                for name in _ROWS}
+        flat = {name: np.concatenate([np.empty(0), *(getattr(one, name) for one in quotes)])
+                for name in _QUOTES}
+        self._store.append({"ends": self._quotes + np.cumsum(counts), **rows, **flat})
+        self._rows += len(used)
+        self._quotes += int(counts.sum())
+
+    def finish(self) -> Dataset:
+        """The dataset; raises TrainingDataError where it would be none."""
+        if self._refused > self._samples:
             raise TrainingDataError(
-                f"too little history: {chosen.sum()} windows for {name}, needs "
-                f"{MINIMUM[name]}; {len(samples)} in all")
-    return Folds(*(samples.take(chosen) for chosen in folds.values()))
+                f"{self._refused} of {self._refused + self._samples} windows have too many rows "
+                "without a smile; `ml.quotes info` says what is in a file")
+        if not self._samples:
+            raise TrainingDataError(_too_little(self._args))
+        made = self._store.finish()
+        samples = Samples(*(made[field.name] for field in fields(Samples)))
+        observations = Observations(
+            **{name: made[f"row_{name}"] for name in _ROWS},
+            starts=np.insert(made["ends"], 0, 0), **{name: made[name] for name in _QUOTES})
+        return Dataset(samples, observations, tuple(self._keys), self._args)
 
 
-def _fold_starts(at_s: Floats, args: DataArgs) -> tuple[float, float]:
-    """Epoch seconds at which validation and test begin."""
-    days = _day_starts(at_s)
-    if len(days) == 1 and not args.within_day:
-        raise TrainingDataError("the history holds one day only, so that no model can be judged "
-                                "on a day it has not seen; give more days, or --within-day to "
-                                "split this one by time")
-    if len(days) >= 3:
-        held = max(1, round(args.test_share * len(days)))
-        inner = max(1, round(args.validation_share * len(days)))
-        first = max(1, len(days) - held - inner)
-        return float(days[first]), float(days[-held])
-    times = np.unique(at_s)
-    training = 1.0 - args.validation_share - args.test_share
-    first, second = int(training * len(times)), int((1.0 - args.test_share) * len(times))
-    return float(times[first]), float(times[second])
-
-
-def _day_starts(at_s: Floats) -> Floats:
-    """First instant of each session: sessions are nights apart, windows never that long."""
-    times = np.unique(at_s)
-    return np.asarray(times[np.concatenate([[True], np.diff(times) > 6 * 3600])])
-
-
-def fit_scaler(training: Samples) -> StandardScaler:
-    """The scaler of the windows' columns, fitted on training rows only.
-
-    Raises:
-        TrainingDataError: columns that never change, by name.
-    """
-    columns = training.windows.reshape(-1, training.windows.shape[-1])
-    scaler = StandardScaler().fit(columns)
-    still = [WINDOW_FEATURES[place] for place in np.flatnonzero(np.ptp(columns, axis=0) == 0.0)]
-    if still:
-        raise TrainingDataError(f"nothing to learn from: {', '.join(still)} never changes in "
-                                "the training history")
-    return scaler
+def _too_little(args: DataArgs) -> str:
+    return (f"too little history: no expiry has {args.window} smiles {args.step_s:g} s apart "
+            f"and another {min(args.horizons_s)} s later on the same day")

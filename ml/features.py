@@ -41,6 +41,8 @@ WINDOW_FEATURES: tuple[str, ...] = (
     "session_sin",
     "session_cos",
 )
+DEVIATIONS = slice(0, len(GRID_Z))
+"""The window's columns that are the smile itself."""
 FILTER_WEIGHT = 0.5
 """Weight of the newest smile in the filter that `window_input` subtracts."""
 MAX_MISSING_SHARE = 0.3
