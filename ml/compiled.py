@@ -4,7 +4,7 @@ A kernel takes and gives scalars, arrays of float64, int64 or bool, and tuples o
 zero gives infinity or NaN, as in NumPy. Machine code is kept on disk, in `NUMBA_CACHE_DIR` or
 beside this file, so that only the first process after a change waits for the compiler. Numba does
 not see a change in a kernel that another file's kernel calls; so the folder's name is a digest of
-all sources, and old code is never found.
+all sources that kernels may be in, and old code is never found.
 """
 
 import hashlib
@@ -18,6 +18,8 @@ import numba
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 _HERE = Path(__file__).parent
+FOLDERS = ("pricing", "smile")
+"""Where kernels may be, and what they call."""
 
 
 def compiled(kernel: Kernel) -> Kernel:
@@ -31,8 +33,9 @@ def cache_folder(named: str | None, sources: Path = _HERE) -> Path:
     The system's folder for temporary files stands in where `sources` can't be written to.
     """
     digest = hashlib.sha256()
-    for path in sorted(sources.rglob("*.py")):
-        digest.update(path.read_bytes())
+    for folder in FOLDERS:
+        for path in sorted((sources / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
     beside = sources / "__pycache__"
     writable = os.access(beside if beside.exists() else sources, os.W_OK)
     base = Path(named) if named else beside if writable else Path(tempfile.gettempdir())

@@ -1,4 +1,16 @@
-from ml.compiled import cache_folder, compiled
+from pathlib import Path
+
+from ml.compiled import FOLDERS, cache_folder, compiled
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_kernels_are_only_where_a_change_is_seen():
+    users = [path.relative_to(ROOT) for folder in ("ml", "services", "dashboard", "local")
+             for path in (ROOT / folder).rglob("*.py")
+             if "ml.compiled import" in path.read_text(encoding="utf-8")]
+    assert users
+    assert {user.parts[:2] for user in users} <= {("ml", folder) for folder in FOLDERS}
 
 
 def test_a_change_of_any_source_makes_for_another_folder(tmp_path):
