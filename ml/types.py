@@ -142,6 +142,8 @@ class SmileSnapshot:
     """What the fit violated before it was repaired."""
     moved: float = 0.0
     """Root mean square change of the grid volatilities by the repair."""
+    half_spread: float = float("nan")
+    """Upper median half bid-ask spread of the accepted quotes, in volatility: price over vega."""
     confidence: float = 0.0
     """Trust in the fit, 0 to 1, as `ml.smile.confidence` defines it."""
     desk: DeskMeasures | None = None

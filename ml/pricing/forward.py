@@ -17,12 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.compiled import compiled
-from ml.pricing.conventions import RATE, RATE_DEVIATION
 from ml.types import Bools, Floats
 
 Integers = NDArray[np.int64]
 
-MIN_RATE, MAX_RATE = -0.02, 0.12
 MAX_PAIRS: Final = 16
 REACH: Final = 1.0
 """Pairs count within so many straddles of the forward: one is 0.8 standard deviations."""
@@ -38,16 +36,6 @@ _SQUARES = 1.45  # variance of this robust mean over mean weighted square: 1.52 
 _PRIOR_PAIRS = 2.0  # pairs' worth of belief about how mids err,
 _PRIOR_SQUARE = 3.0  # which may be so many times the variance stated
 _COMMON = 0.2  # of a pair's deviation: by so much neighbours err alike, as real quotes do
-
-
-@dataclass(frozen=True, slots=True)
-class ForwardFit:
-    """A forward and its standard error in currency, the discount, and how many pairs gave them."""
-
-    forward: float
-    error: float
-    discount: float
-    pairs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,44 +56,6 @@ class Pairs:
     """Call mid plus put mid."""
     deviation: Floats
     """Standard deviation of the difference, in currency."""
-
-
-def implied_forward(
-    strike: Floats,
-    call_mid: Floats,
-    put_mid: Floats,
-    weight: Floats,
-    underlying: float,
-    tau: float,
-    rate: float = RATE,
-) -> ForwardFit | None:
-    """Forward of one lone expiry from strikes quoted on both sides; arrays have shape (n,).
-
-    `weight` is the inverse variance of C − P in 1/currency². `underlying` (NaN if unknown) only
-    bounds the answer: a pair whose forward is not within a factor of 2 of it is left out. The
-    discount is what the slope near the money and the belief of `rate` ± 2 % a year make together.
-    None without a usable pair.
-
-    >>> strike = np.array([95.0, 100.0, 105.0])
-    >>> call, put = np.array([7.1, 4.0, 2.0]), np.array([1.1, 2.97, 5.94])
-    >>> fit = implied_forward(strike, call, put, np.full(3, 1e4), 100.0, 0.1)
-    >>> round(fit.forward, 2), fit.pairs
-    (101.03, 3)
-    """
-    with np.errstate(all="ignore"):
-        deviation = np.where(weight > 0, 1.0 / np.sqrt(weight), np.inf)
-        far = np.abs(np.log((strike + call_mid - put_mid) / underlying)) > math.log(2.0)
-        expiry = np.zeros(len(strike), dtype=np.int64)
-        deviation = np.where(far, np.inf, deviation)
-        pairs = make_pairs(expiry, 1, strike, call_mid, put_mid, deviation)
-        flat = np.exp(np.array([-rate * tau]))
-        slope, slope_error, _ = parity_discounts(pairs, flat, MAX_PAIRS, REACH)
-        discount, error = _drawn(float(slope[0]), float(slope_error[0]), float(flat[0]), tau)
-        fits, _ = parity_forwards(pairs, np.array([discount]), np.array([error / discount]))
-    forward, deviation_of_forward, count, _ = fits[0]
-    if not count:
-        return None
-    return ForwardFit(float(forward), float(deviation_of_forward), discount, int(count))
 
 
 def make_pairs(
@@ -159,15 +109,6 @@ def _fit(
     _fit_all(pairs.begins, pairs.strike, pairs.difference, pairs.deviation, pairs.straddle,
              slope, free, most, reach, fits, used)
     return fits, used
-
-
-def _drawn(slope: float, slope_error: float, flat: float, tau: float) -> tuple[float, float]:
-    """Discount and its standard error: the slope's and the belief's, weighed by precision."""
-    belief = max(RATE_DEVIATION * tau, 1e-9) * flat
-    share = belief**2 / (belief**2 + slope_error**2) if math.isfinite(slope_error) else 0.0
-    discount = flat + share * (slope - flat) if share > 0 else flat
-    low, high = math.exp(-MAX_RATE * tau), math.exp(-MIN_RATE * tau)
-    return min(max(discount, low), high), belief * math.sqrt(1.0 - share)
 
 
 @compiled

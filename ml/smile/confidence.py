@@ -25,9 +25,6 @@ confidence has a rank correlation of −0.69 with the relative error at the stri
 from dataclasses import dataclass
 from math import isfinite, prod
 
-import numpy as np
-
-from ml.smile.desk import rich_cheap
 from ml.types import ForwardSource, SmileSnapshot
 
 SCALES = {"quotes": 1 / 7, "coverage": 0.5, "fit": 0.05, "scatter": 20.0, "spread": 0.15,
@@ -91,14 +88,12 @@ def factors(evidence: FitEvidence) -> dict[str, float]:
 
 def evidence_of(smile: SmileSnapshot) -> FitEvidence:
     """The evidence that a smile carries with it."""
-    half_spread = rich_cheap(smile).half_spread
-    half_spread = half_spread[np.isfinite(half_spread)]
     deviation = smile.forward * smile.atm_vol * smile.tau**0.5
     return FitEvidence(
         quotes=len(smile.quotes.strike),
         observed=float(smile.grid_observed.mean()),
         fit_error=smile.fit_error,
-        half_spread=float(np.median(half_spread)) if len(half_spread) else float("nan"),
+        half_spread=smile.half_spread,
         atm_vol=smile.atm_vol,
         forward_error=smile.forward_error / deviation if deviation > 0 else float("nan"),
         forward_source=smile.forward_source,

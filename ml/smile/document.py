@@ -66,7 +66,7 @@ def _smile(one: Reading) -> Json:
         "arbitrage": {**_fields(smile, "butterfly_ok", "calendar_ok", "lee_ok", "repaired"),
                       "moved": smile.moved},
         "confidence": {"value": smile.confidence, "factors": factors(evidence_of(smile))},
-        "counts": {"total": smile.quotes_total, "used": len(smile.quotes.strike),
+        "counts": {"total": smile.quotes_total, "used": 0 if smile.reason else len(smile.quotes.strike),
                    "rejects": smile.rejects},
         "quote_age_s": smile.quote_age_s,
         "quotes": _quotes(one),

@@ -178,8 +178,6 @@ def middle(values: Floats) -> float:
 
 def _fitted(draft: Draft, warm: RawSvi | None, min_sigma: float = svi.MIN_SIGMA) -> Draft:
     points = draft.points
-    if len(points.strike) < svi.MIN_FREE_QUOTES:
-        warm = None  # or the shape held would be whatever it was at some time before
     variance = points.mid_iv**2 * draft.tau
     curve = svi.fit(points.log_moneyness, variance, point_weights(draft), warm, min_sigma)
     return replace(draft, curve=curve, reason=None if curve else NO_FIT)

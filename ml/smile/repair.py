@@ -20,6 +20,8 @@ from ml.types import Floats, RawSvi, SmileCurve, Violation
 
 Found = tuple[Floats, Floats]
 """What `arbitrage.worst` says of a surface."""
+Fallback = Callable[[], Sequence[RawSvi] | None]
+"""A surface near the quotes, made only where it is needed; None where there is none."""
 
 _LEAST_TRUST = 1e-6  # of the most trusted slice's
 _LEAST_TAU = 1e-9
@@ -44,14 +46,14 @@ def repair(
     surface: Sequence[SmileCurve],
     tau: Floats,
     trust: Floats,
-    fallback: Sequence[RawSvi] | None = None,
+    fallback: Fallback | None = None,
 ) -> Repaired:
     """The curves of one instant, in order of expiry, made free of arbitrage.
 
     `tau` in years and `trust`, shape (s,), are positive; trust is an inverse squared error: a
-    slice moves in inverse proportion to it. `fallback` is a surface near the quotes, SSVI's slices
-    of the same expiries; without it, or where it has arbitrage itself, a simpler one takes its
-    place. A clean surface comes back as it is, with `moved` exactly 0.
+    slice moves in inverse proportion to it. `fallback` makes a surface near the quotes, SSVI's
+    slices of the same expiries; without it, or where it has arbitrage itself, a simpler one takes
+    its place. A clean surface comes back as it is, with `moved` exactly 0.
 
     >>> flat = [curves.plain(RawSvi(w, 0.0, 0.0, 0.0, 0.1)) for w in (0.0101, 0.01)]
     >>> done = repair(flat, np.array([0.25, 0.26]), np.array([1.0, 9.0]))
@@ -120,14 +122,14 @@ class _Run:
 
 def _mended(
     before: Sequence[SmileCurve], found: Found, trust: Floats, tau: Floats,
-    fallback: Sequence[RawSvi] | None,
+    fallback: Fallback | None,
 ) -> tuple[list[SmileCurve], Found]:
     """Mends run after run; each leaves fewer conditions broken, so that it ends."""
     tame = tamed(before, found[0])
 
     @cache
     def spare() -> list[SmileCurve]:
-        return targets(tame, trust, fallback)
+        return targets(tame, trust, fallback() if fallback else None)
 
     current = [one or spare()[place] for place, one in enumerate(tame)]
     if any(new is not old for new, old in zip(current, before, strict=True)):

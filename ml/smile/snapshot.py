@@ -6,7 +6,7 @@ import numpy as np
 
 from ml.smile import filter as quality
 from ml.smile.arbitrage import SliceCheck
-from ml.smile.confidence import FitEvidence, confidence
+from ml.smile.confidence import confidence, evidence_of
 from ml.smile.curve import total_variance
 from ml.smile.desk import measures
 from ml.smile.draft import Draft, middle
@@ -48,20 +48,11 @@ def with_curve(
         grid_observed=(moneyness >= points.log_moneyness[0])
         & (moneyness <= points.log_moneyness[-1]),
         fit_error=float(np.sqrt(np.mean((fitted - points.mid_iv) ** 2))),
+        half_spread=middle(draft.half_spread),
         butterfly_ok=check.butterfly_ok, calendar_ok=check.calendar_ok, lee_ok=check.lee_ok,
         repaired=repaired, moved=moved, desk=measures(curve, tau),
     )
-    return replace(smile, confidence=confidence(_evidence(draft, smile)))
-
-
-def _evidence(draft: Draft, smile: SmileSnapshot) -> FitEvidence:
-    deviation = smile.forward * smile.atm_vol * smile.tau**0.5
-    return FitEvidence(
-        quotes=len(draft.rows), observed=float(smile.grid_observed.mean()),
-        fit_error=smile.fit_error, half_spread=middle(draft.half_spread),
-        atm_vol=smile.atm_vol, forward_error=smile.forward_error / deviation,
-        forward_source=smile.forward_source, moved=smile.moved, quote_age_s=smile.quote_age_s,
-    )
+    return replace(smile, confidence=confidence(evidence_of(smile)))
 
 
 def on_grid(curve: SmileCurve, tau: float) -> tuple[float, Floats, Floats]:

@@ -15,13 +15,11 @@ from ml.pricing.forwards import implied_forwards
 from ml.pricing.term import TermStructure
 from ml.smile import draft as making
 from ml.smile import ssvi
-from ml.smile.arbitrage import check
 from ml.smile.curve import fit_bumps
 from ml.smile.draft import Draft
 from ml.smile.filter import QuoteLimits
 from ml.smile.repair import Repaired, repair
 from ml.smile.snapshot import with_curve, without_curve
-from ml.smile.ssvi import SsviSurface
 from ml.types import ChainQuotes, RawSvi, SmileCurve, SmileSnapshot
 
 _LIMITS = QuoteLimits()
@@ -74,7 +72,6 @@ def build_surface(
 
 def build_smile(
     quotes: ChainQuotes,
-    warm: RawSvi | None = None,
     style: Conventions | None = None,
     limits: QuoteLimits = _LIMITS,
 ) -> SmileSnapshot:
@@ -121,19 +118,16 @@ def _repaired(drafts: Sequence[Draft]) -> Repaired:
     curves = [_with_bumps(draft) for draft in drafts]
     tau = np.array([draft.tau for draft in drafts])
     trust = np.array([1.0 / making.typical_error(draft) ** 2 for draft in drafts])
-    if all(not one.violations for one in check(curves)):
-        return repair(curves, tau, trust)
-    near = fit_ssvi(drafts)
-    slices = None if near is None else [ssvi.raw(near, place) for place in range(len(drafts))]
-    return repair(curves, tau, trust, slices)
+    return repair(curves, tau, trust, lambda: _ssvi_slices(drafts))
 
 
-def fit_ssvi(drafts: Sequence[Draft]) -> SsviSurface | None:
-    """One SSVI surface through the points of all expiries, to fall back on where curves clash."""
-    return ssvi.fit([
+def _ssvi_slices(drafts: Sequence[Draft]) -> list[RawSvi] | None:
+    """One SSVI surface through the points of all expiries, slice by slice."""
+    surface = ssvi.fit([
         ssvi.Slice(draft.tau, draft.points.log_moneyness, draft.points.mid_iv**2 * draft.tau,
                    making.point_weights(draft))
         for draft in drafts])
+    return None if surface is None else [ssvi.raw(surface, at) for at in range(len(drafts))]
 
 
 def _with_bumps(draft: Draft) -> SmileCurve:

@@ -79,7 +79,7 @@ def fit(
 
     `weight` is the inverse squared error of `variance`. `warm`, the fit of an instant before,
     replaces the search from several starts while it still leads to a fit within those errors.
-    With fewer than `MIN_FREE_QUOTES` quotes m and σ are held, at `warm`'s or at m = 0 and σ = s.
+    With fewer than `MIN_FREE_QUOTES` quotes m = 0 and σ = s are held, whatever `warm` is.
     `min_sigma` is the least width in standard deviations: a larger one rounds the curve off.
     Within Lee's bounds, no wing steeper than six w(0) per √w(0), and positive; butterfly arbitrage
     is to be checked by `durrleman`.

@@ -323,11 +323,12 @@ def fit(
     box = low - margin, high + margin, least
     bound, wings = min(_INSIDE / scale, _STEEPEST / 2), np.empty((2, count))
     warm = math.isfinite(warm_m) and math.isfinite(warm_sigma)
-    m, sigma = (warm_m / scale, warm_sigma / scale) if warm else (0.0, _HELD_SIGMA)
+    m, sigma = warm_m / scale, warm_sigma / scale
     if not scale > 0.0:
         a, p, q = math.nan, math.nan, math.nan
     elif count < MIN_FREE_QUOTES:
-        m, sigma = min(max(m, box[0]), box[1]), min(max(sigma, box[2]), _MAX_SIGMA)
+        # Not at a start's: the shape held would be whatever it was at some time before.
+        m, sigma = min(max(0.0, box[0]), box[1]), max(_HELD_SIGMA, least)
         a, p, q, _, _ = solve(x, v, share, m, sigma, bound, wings)
     else:
         best = _NOTHING

@@ -34,5 +34,5 @@ def make_smile(
         grid_observed=np.ones(len(GRID_Z), dtype=bool),
         quotes=QuotePoints(forward * np.exp(k), k, mid - half_spread, mid, mid + half_spread),
         quotes_total=70, rejects={"stale": 4}, quote_age_s=5.0, forward_source="parity",
-        curve=curve, calendar_ok=True, lee_ok=True, confidence=0.9,
+        curve=curve, calendar_ok=True, lee_ok=True, half_spread=half_spread, confidence=0.9,
         desk=DeskMeasures(-0.2, -0.02, 0.003, 0.17))

@@ -146,14 +146,14 @@ def test_within_lee_keeps_the_money_and_what_is_within():
 def test_a_fallback_with_arbitrage_of_its_own_is_not_used():
     broken = [RawSvi(-1.0, 0.1, 0.0, 0.0, 0.1)] * 2
     bad = [SmileCurve(RawSvi(-1.0, 0.1, 0.0, 0.0, 0.1), 0.1, np.zeros(BUMPS)), surface()[2]]
-    assert_clean(repair(bad, TAU[1:3], EVEN[:2], broken))
+    assert_clean(repair(bad, TAU[1:3], EVEN[:2], lambda: broken))
 
 
 def test_a_slice_that_is_no_curve_becomes_the_fallbacks():
     clean = surface()
     planted = [*clean[:2], SmileCurve(RawSvi(-1.0, 0.1, 0.0, 0.0, 0.1), 0.1, np.zeros(BUMPS)),
                *clean[3:]]
-    done = repair(planted, TAU, EVEN, [one.svi for one in clean])
+    done = repair(planted, TAU, EVEN, lambda: [one.svi for one in clean])
     assert_clean(done)
     assert done.curves[2].svi == clean[2].svi
     assert done.moved[2] > 0

@@ -188,6 +188,7 @@ def test_few_quotes_hold_the_vertex_and_the_width():
     k = np.linspace(-0.1, 0.08, MIN_FREE_QUOTES - 1)
     variance = 0.0025 - 0.01 * k + 0.05 * k**2
     found = fit(k, variance, np.ones(len(k)))
+    assert fit(k, variance, np.ones(len(k)), RawSvi(0.001, 0.1, -0.3, 0.05, 0.4)) == found
     at_money = np.sqrt(variance[np.argmin(np.abs(k))])
     assert (found.m, found.sigma) == (0.0, pytest.approx(at_money))
     assert total_variance(found, k) == pytest.approx(variance, rel=0.05)
