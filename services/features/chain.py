@@ -9,17 +9,22 @@ from services.common.messages import ChainSlice, Column
 
 
 def chain_quotes(chain: ChainSlice) -> ChainQuotes:
-    """The quotes of one slice; missing values are NaN, the underlying is its mid or last price."""
+    """The quotes of one slice; missing values are NaN, the underlying is its mid or last price.
+
+    Of a contract listed twice the last line counts, as in the table.
+    """
+    last = sorted({contract: line for line, contract
+                   in enumerate(zip(chain.strike, chain.right, strict=True))}.values())
     return ChainQuotes(
         symbol=chain.symbol,
         expiry=chain.expiry,
         at=chain.sampled_at,
         underlying=underlying_price(chain),
-        strike=np.array(chain.strike, dtype=np.float64),
-        is_call=np.array([right == "C" for right in chain.right], dtype=np.bool_),
-        bid=floats(chain.bid),
-        ask=floats(chain.ask),
-        quote_age_s=_ages(chain.quote_time, chain.sampled_at),
+        strike=np.array(chain.strike, dtype=np.float64)[last],
+        is_call=np.array([right == "C" for right in chain.right], dtype=np.bool_)[last],
+        bid=floats(chain.bid)[last],
+        ask=floats(chain.ask)[last],
+        quote_age_s=_ages(chain.quote_time, chain.sampled_at)[last],
         settlement=chain.settlement,
         delayed=chain.source == "delayed",
     )

@@ -24,7 +24,7 @@ def feature_row(smile: SmileSnapshot, features: Floats, source: Source) -> Featu
         fit_error=number(smile.fit_error),
         butterfly_ok=bool(smile.butterfly_ok),
         quotes_total=smile.quotes_total,
-        quotes_used=len(smile.quotes.strike),
+        quotes_used=0 if smile.reason else len(smile.quotes.strike),
         rejects=smile.rejects,
         grid_vol=column(smile.grid_vol),
         grid_observed=flags(smile.grid_observed),

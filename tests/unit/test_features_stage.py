@@ -75,6 +75,16 @@ class AwayDatabase:
         yield
 
 
+def test_of_a_contract_listed_twice_the_last_line_counts():
+    once = chain()
+    columns = ("strike", "right", "bid", "ask", "bid_size", "ask_size", "last", "volume",
+               "open_interest", "quote_time", "vendor_iv")
+    twice = {name: [getattr(once, name)[3], *getattr(once, name)] for name in columns}
+    found = chain_quotes(chain(**{**twice, "bid": [0.01, *once.bid]}))
+    assert found.strike.tolist() == once.strike
+    assert found.bid.tolist() == once.bid
+
+
 def test_missing_values_become_nan_and_ages_are_in_seconds():
     bid = [None, *([1.0] * (2 * len(STRIKES) - 1))]
     times = [None, *([AT - timedelta(seconds=3)] * (2 * len(STRIKES) - 1))]
