@@ -1,16 +1,15 @@
 """The registry: a run per training in MLflow, and a model that is one loadable thing.
 
 The artifact of a registered model holds the exported network (`torch.export`), its
-`StandardScaler` and its contract, so that none of them can be paired with another's.
+`StandardScaler` and its contract, so that none of them can be paired with another's. A new version
+is the challenger; `ml.promote` makes it the champion.
 """
 
-import subprocess
 import tempfile
-import textwrap
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import joblib
@@ -21,19 +20,38 @@ import torch
 from ml import contract as contracts
 from ml.errors import RegistryError, UnavailableError
 from ml.forecaster import Forecaster, scaled
-from ml.quiet_mlflow import MlflowClient, MlflowException, mlflow
+from ml.provenance import source_code
+from ml.quiet_mlflow import MlflowClient, MlflowException, mlflow, shortened, spoken
 from ml.types import Floats
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
 EXPERIMENT = "smile"
 EXTRA = "extra_files"
 """MLflow's name of the folder that they go to."""
 SCALER_FILE = "scaler.joblib"
 CONTRACT_FILE = "contract.json"
+CARD_FILE = "model_card.md"
 REQUIREMENTS = [f"torch=={torch.__version__.split('+')[0]}", f"numpy=={np.__version__}",
                 f"scikit-learn=={sklearn.__version__}"]
-_MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-_NO_ANSWER = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
+_LONGEST_DESCRIPTION = 5000
+"""Characters of a version's description that MLflow's tables hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a run leaves beside its model."""
+
+    params: Mapping[str, object] = field(default_factory=dict)
+    """The whole configuration, flat."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Over all folds; what is not finite is left out."""
+    folds: Sequence[Mapping[str, float]] = ()
+    """The metrics of each fold, oldest first: `fold.<name>` with the fold's number as step."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Plots and reports by their path in the run, e.g. `plots/coverage.svg`."""
+    card: str = ""
+    """The model card, Markdown; it is also the version's description."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +71,8 @@ class LoadedModel:
         return self.forecaster.predict(windows)
 
 
-def register(forecaster: Forecaster, example: Floats, params: Mapping[str, object],
-             metrics: Mapping[str, float], name: str, tracking_uri: str) -> str:
-    """Log a run with its model, register the model and make it the champion; its version.
+def register(forecaster: Forecaster, example: Floats, record: Record, tracking_uri: str) -> str:
+    """Log a run with its model, and make the model the challenger of its name; its version.
 
     `example` are two or more windows (B, W, F): an example of one would fix the batch at one.
 
@@ -65,20 +82,42 @@ def register(forecaster: Forecaster, example: Floats, params: Mapping[str, objec
     """
     if len(example) < 2:
         raise ValueError("the example needs two windows or more")
-    with _spoken(tracking_uri), tempfile.TemporaryDirectory() as folder:
+    name = forecaster.contract.name
+    with spoken(tracking_uri), tempfile.TemporaryDirectory() as folder:
         client = MlflowClient(tracking_uri)
         mlflow.set_tracking_uri(tracking_uri)
-        with mlflow.start_run(experiment_id=_experiment(client, tracking_uri)):
-            mlflow.log_params({**params, "data_fingerprint": forecaster.contract.data_fingerprint,
-                               "git_commit": _git_commit()})
-            mlflow.log_metrics({key: value for key, value in metrics.items()
-                                if np.isfinite(value)})
-            version = _log_model(forecaster, example, name, Path(folder))
-        client.set_registered_model_alias(name, CHAMPION, version)
+        with mlflow.start_run(experiment_id=_experiment(client, tracking_uri)) as run:
+            _log_record(client, run.info.run_id, forecaster.contract, record)
+            version = _log_model(forecaster, example, Path(folder))
+        client.update_model_version(name, version, record.card[:_LONGEST_DESCRIPTION])
+        client.set_registered_model_alias(name, CHALLENGER, version)
     return version
 
 
-def _log_model(forecaster: Forecaster, example: Floats, name: str, folder: Path) -> str:
+def _log_record(client: MlflowClient, run: str, contract: contracts.ModelContract,
+                record: Record) -> None:
+    mlflow.log_params({**record.params, "data_fingerprint": contract.data_fingerprint,
+                       **source_code()})
+    mlflow.log_metrics(_finite(record.metrics))
+    for number, metrics in enumerate(record.folds):
+        mlflow.log_metrics({f"fold.{key}": value for key, value in _finite(metrics).items()},
+                           step=number)
+    for place, content in {CARD_FILE: record.card.encode(), **record.files}.items():
+        _log_file(client, run, Path(place), content)
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {key: float(value) for key, value in metrics.items() if np.isfinite(value)}
+
+
+def _log_file(client: MlflowClient, run: str, place: Path, content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / place.name
+        file.write_bytes(content)
+        client.log_artifact(run, str(file), None if place.parent == Path() else str(place.parent))
+
+
+def _log_model(forecaster: Forecaster, example: Floats, folder: Path) -> str:
     joblib.dump(forecaster.scaler, folder / SCALER_FILE)
     (folder / CONTRACT_FILE).write_bytes(contracts.to_json(forecaster.contract))
     network = forecaster.network
@@ -88,38 +127,56 @@ def _log_model(forecaster: Forecaster, example: Floats, name: str, folder: Path)
         # torch's own recurrent layers keep such attributes; the export is right (tested).
         warnings.filterwarnings("ignore", "The tensor attributes .*_flat_weights")
         info = mlflow.pytorch.log_model(
-            network.cpu().eval(), name="model", registered_model_name=name,
+            network.cpu().eval(), name="model", registered_model_name=forecaster.contract.name,
             serialization_format="pt2", input_example=scaled(forecaster.scaler, example),
             extra_files=[str(folder / SCALER_FILE), str(folder / CONTRACT_FILE)],
             pip_requirements=REQUIREMENTS)
     return str(info.registered_model_version)
 
 
-def champion_version(name: str, alias: str, tracking_uri: str) -> str:
+def alias_version(name: str, alias: str, tracking_uri: str) -> str:
     """The version that an alias points at.
 
     Raises:
         RegistryError: there is no such model or alias.
         UnavailableError: MLflow does not answer.
     """
-    with _spoken(tracking_uri):
+    with spoken(tracking_uri):
         return str(MlflowClient(tracking_uri).get_model_version_by_alias(name, alias).version)
 
 
-def load_champion(name: str, alias: str, tracking_uri: str) -> LoadedModel:
+def find_alias(name: str, alias: str, tracking_uri: str) -> str | None:
+    """The version that an alias points at, None without such a model or alias.
+
+    Raises:
+        RegistryError: MLflow refuses.
+        UnavailableError: MLflow does not answer.
+    """
+    with spoken(tracking_uri):
+        try:
+            model = MlflowClient(tracking_uri).get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+    version = model.aliases.get(alias)
+    return None if version is None else str(version)
+
+
+def load_alias(name: str, alias: str, tracking_uri: str) -> LoadedModel:
     """The model that an alias points at, with its scaler and contract.
 
     Raises:
         RegistryError: there is no such model or alias, it is not a model of ours, or damaged.
         UnavailableError: MLflow does not answer.
     """
-    return load_version(name, champion_version(name, alias, tracking_uri), tracking_uri)
+    return load_version(name, alias_version(name, alias, tracking_uri), tracking_uri)
 
 
 def load_version(name: str, version: str, tracking_uri: str) -> LoadedModel:
-    """One version of a registered model; raises as `load_champion`."""
+    """One version of a registered model; raises as `load_alias`."""
     with _loading(name, version), tempfile.TemporaryDirectory() as folder:
-        with _spoken(tracking_uri):
+        with spoken(tracking_uri):
             mlflow.set_tracking_uri(tracking_uri)
             path = Path(mlflow.artifacts.download_artifacts(
                 artifact_uri=f"models:/{name}/{version}", dst_path=folder))
@@ -143,27 +200,8 @@ def _loading(name: str, version: str) -> Iterator[None]:
     except (RegistryError, UnavailableError):
         raise
     except Exception as error:  # damaged pickles and archives raise whatever they like
-        sentence = _shortened(f"{type(error).__name__}: {error}")
+        sentence = shortened(f"{type(error).__name__}: {error}")
         raise RegistryError(f"version {version} of {name} can't be loaded: {sentence}") from error
-
-
-@contextmanager
-def _spoken(tracking_uri: str) -> Iterator[None]:
-    """MLflow's errors in our own words."""
-    try:
-        yield
-    except MlflowException as error:
-        sentence = _shortened(str(error))
-        if error.error_code in _MISSING:
-            raise RegistryError(f"MLflow at {tracking_uri}: {sentence}") from error
-        if error.error_code in _NO_ANSWER:
-            raise UnavailableError(f"MLflow at {tracking_uri} does not answer: {sentence}") \
-                from error
-        raise RegistryError(f"MLflow at {tracking_uri} refuses: {sentence}") from error
-
-
-def _shortened(text: str) -> str:
-    return textwrap.shorten(text, 200, placeholder=" …")
 
 
 def _experiment(client: MlflowClient, tracking_uri: str) -> str:
@@ -179,12 +217,3 @@ def _artifact_location(tracking_uri: str) -> str | None:
         return None
     folder = Path(tracking_uri.removeprefix("sqlite:///")).resolve().parent
     return (folder / "artifacts").as_uri()
-
-
-def _git_commit() -> str:
-    try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent,
-                              capture_output=True, text=True, check=True, timeout=5)
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return done.stdout.strip()

@@ -1,16 +1,19 @@
-"""What goes over HTTP: requests checked against the model's contract, and answers."""
+"""What goes over HTTP as JSON: requests checked against the model's contract, and answers."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
+from ml.contract import ModelContract
 from ml.errors import ModelContractError
 from ml.types import Floats
+from services.common.messages import Role
 
-if TYPE_CHECKING:
-    from ml.registry import LoadedModel  # brings torch, which BentoML's supervisor needs not
+if TYPE_CHECKING:  # they bring torch, which BentoML's supervisor needs not
+    from ml.registry import LoadedModel
+    from services.model_server.models import Pair
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -25,41 +28,69 @@ class ForecastRequest(BaseModel):
     """(B, W, F), finite."""
 
 
-class ForecastResponse(BaseModel):
+class ModelForecast(BaseModel):
     """The change of each grid smile against its filtered smile, by horizon and quantile."""
 
     model_name: str
     model_version: str
-    role: str = "champion"
+    role: Role
     horizons_s: list[int]
     quantiles: list[float]
     change: list[list[list[list[float]]]]
     """(B, H, Q, 17) in volatility."""
 
 
-def forecast(model: "LoadedModel", request: ForecastRequest) -> ForecastResponse:
-    """The model's answer.
+class ForecastResponse(ModelForecast):
+    """The champion's forecast, and beside it the challenger's where there is one."""
+
+    shadow: ModelForecast | None = None
+
+
+def forecast(pair: "Pair", request: ForecastRequest) -> ForecastResponse:
+    """The models' answer.
 
     Raises:
         ModelContractError: step, grid, features or the windows' shape are not the model's.
     """
-    contract = model.contract
+    contract = pair.champion.contract
     contract.check(request.step_s, request.grid_z, request.feature_names)
-    windows = _windows(request.windows, (contract.window, len(contract.feature_names)))
-    return ForecastResponse(
-        model_name=contract.name, model_version=model.version,
-        horizons_s=list(contract.horizons_s), quantiles=list(contract.quantiles),
-        change=model.predict(windows).tolist())
+    windows = _windows(request.windows, contract)
+    shadow = None if pair.shadow is None else ModelForecast(
+        **_said(pair.shadow, windows, "shadow"))
+    return ForecastResponse(**_said(pair.champion, windows, "champion"), shadow=shadow)
 
 
-def _windows(given: list[list[list[float]]], shape: tuple[int, int]) -> Floats:
-    rows, columns = shape
-    ragged = any(len(window) != rows or any(len(row) != columns for row in window)
-                 for window in given)
-    if ragged or not given:
-        raise ModelContractError(f"`windows` must be one or more windows of {rows} rows of "
-                                 f"{columns} numbers")
-    return np.array(given, dtype=np.float64)
+def _said(model: "LoadedModel", windows: Floats, role: Role) -> dict[str, Any]:
+    contract = model.contract
+    return {"model_name": contract.name, "model_version": model.version, "role": role,
+            "horizons_s": list(contract.horizons_s), "quantiles": list(contract.quantiles),
+            "change": model.predict(windows).tolist()}
+
+
+def _windows(given: list[list[list[float]]], contract: ModelContract) -> Floats:
+    rows, columns = shape = contract.window, len(contract.feature_names)
+    if any(len(window) != rows or any(len(row) != columns for row in window)
+           for window in given):
+        raise unlike(shape)
+    return checked(np.array(given, dtype=np.float64), contract)
+
+
+def checked(windows: Floats, contract: ModelContract) -> Floats:
+    """The windows, if they are one or more of the contract's shape.
+
+    Raises:
+        ModelContractError: they are not.
+    """
+    shape = contract.window, len(contract.feature_names)
+    if not len(windows) or windows.shape[1:] != shape:
+        raise unlike(shape)
+    return windows
+
+
+def unlike(shape: tuple[int, int]) -> ModelContractError:
+    """What is said of windows of another shape."""
+    return ModelContractError(f"`windows` must be one or more windows of {shape[0]} rows of "
+                              f"{shape[1]} numbers")
 
 
 def refusal(status: int, sentence: str) -> JSONResponse:

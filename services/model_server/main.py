@@ -33,6 +33,7 @@ def main() -> None:
     listener = bind(settings.model_server_host, settings.model_server_port)
     host, port = listener.getsockname()[:2]
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # more than one only wait for each other
     os.environ.setdefault(METRICS_FOLDER, fresh_folder(port))
     log.info("serving", host=host, port=port)
     os.execv(sys.executable, worker_command(listener.fileno()))

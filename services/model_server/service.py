@@ -13,59 +13,66 @@ import msgspec
 
 from ml.errors import ModelContractError
 from services.common import logs
-from services.model_server import api
+from services.common.forecast_wire import Unreadable
+from services.model_server import api, binary
 from services.model_server.settings import load
 
 if TYPE_CHECKING:
-    from ml.registry import LoadedModel
+    from services.model_server.models import Pair
 
 
+@bentoml.asgi_app(binary.app, path=binary.MOUNT)
 @bentoml.service(name="smile-forecaster", workers=1, threads=2, traffic={"timeout": 10},
                  logging={"access": {"enabled": False}})
 class SmileForecaster:
-    """Forecasts of the model that the alias points at."""
+    """Forecasts of the model that the alias points at, and of its challenger."""
 
     def __init__(self) -> None:
         import torch
 
-        from services.model_server.champion import Champion
+        from services.model_server.models import Models
 
         settings, uri = load()
         logs.set_up("model_server", settings.log_level)
         logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
         torch.set_num_threads(1)
-        self._champion = Champion(settings.model_name, settings.model_alias, uri,
-                                  settings.model_poll_seconds).start()
+        self._models = Models(settings.model_name, settings.model_alias, uri,
+                              settings.model_poll_seconds).start()
 
     @bentoml.api(output_spec=api.ForecastResponse)  # type: ignore[untyped-decorator]
     def forecast(self, request: api.ForecastRequest) -> Any:
         """Changes of the grid smile for a batch of windows."""
-        return self._answer(lambda model: api.forecast(model, request))
+        return self.answer(lambda pair: api.forecast(pair, request))
 
     @bentoml.api  # type: ignore[untyped-decorator]
     def contract(self) -> dict[str, Any]:
-        """What the model is trained for, and its version."""
-        answer: dict[str, Any] = self._answer(lambda model: {
-            **msgspec.to_builtins(model.contract), "model_version": model.version})
+        """What the champion is trained for, its version, and the shadow's."""
+        answer: dict[str, Any] = self.answer(lambda pair: {
+            **msgspec.to_builtins(pair.champion.contract),
+            "model_version": pair.champion.version,
+            "shadow_version": None if pair.shadow is None else pair.shadow.version})
         return answer
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
-        """Follow the alias no longer."""
-        self._champion.stop()
+        """Follow the aliases no longer."""
+        self._models.stop()
 
-    def __is_alive__(self) -> bool:
-        return self._champion.follows
+    def answer(self, ask: "Callable[[Pair], Any]") -> Any:
+        """What `ask` makes of the models, or a refusal.
 
-    def __is_ready__(self) -> bool:
-        return self._champion.model is not None
-
-    def _answer(self, ask: "Callable[[LoadedModel], Any]") -> Any:
-        """BentoML hides the text of an error behind a traceback in the log; a response it keeps."""
-        model = self._champion.model
-        if model is None:
+        BentoML hides the text of an error behind a traceback in the log; a response it keeps.
+        """
+        pair = self._models.pair
+        if pair is None:
             return api.refusal(503, "no model is loaded yet; the log says why")
         try:
-            return ask(model)
-        except ModelContractError as error:
+            return ask(pair)
+        except (ModelContractError, Unreadable) as error:
             return api.refusal(400, str(error))
+
+    def __is_alive__(self) -> bool:
+        return self._models.follows
+
+    def __is_ready__(self) -> bool:
+        return self._models.pair is not None

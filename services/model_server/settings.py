@@ -19,11 +19,11 @@ class ModelServerSettings(Settings, frozen=True, kw_only=True):
     model_name: Annotated[str, Meta(min_length=1, max_length=64)] = "smile"
     """The registered model in MLflow."""
     model_alias: Annotated[str, Meta(min_length=1)] = "champion"
-    """The alias that is followed."""
+    """The alias that answers; `challenger` is its shadow, where there is one."""
     model_server_host: str = "0.0.0.0"
     model_server_port: Port = 3000
     model_poll_seconds: Seconds = 5.0
-    """How often to ask whether the alias has moved."""
+    """How often to ask whether an alias has moved."""
 
 
 def load(environment: Mapping[str, str] | None = None) -> tuple[ModelServerSettings, str]:

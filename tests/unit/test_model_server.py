@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from ml.errors import ModelContractError, RegistryError, UnavailableError
+from ml.errors import ModelContractError
 from ml.features import WINDOW_FEATURES
 from ml.registry import LoadedModel
 from ml.smile.grid import GRID_Z
+from services.common import forecast_wire as wire
 from services.common.errors import SettingsError
-from services.model_server import api, champion, main
-from services.model_server.champion import Champion
+from services.model_server import api, binary, main
+from services.model_server.models import Pair
 from services.model_server.settings import load
 from tests.unit.small_model import make_forecaster, windows
 
@@ -21,143 +22,100 @@ def request(some, **other):
     return api.ForecastRequest.model_validate({**REQUEST, "windows": some, **other})
 
 
-@pytest.fixture
-def model():
-    return LoadedModel(make_forecaster(), "3")
-
-
-class Registry:
-    """What `Champion` asks of the registry; `trouble` is raised in place of an answer."""
-
-    def __init__(self, monkeypatch):
-        self.version, self.trouble, self.loads, self.damaged = "1", None, [], set()
-        monkeypatch.setattr(champion, "champion_version", self.champion_version)
-        monkeypatch.setattr(champion, "load_version", self.load_version)
-
-    def champion_version(self, name, alias, uri):
-        if self.trouble is not None:
-            raise self.trouble
-        return self.version
-
-    def load_version(self, name, version, uri):
-        self.loads.append(version)
-        if version in self.damaged:
-            raise RegistryError(f"version {version} can't be loaded: try {len(self.loads)}")
-        return LoadedModel(make_forecaster(int(version)), version)
+def packed(some, **other):
+    fields = {**REQUEST, "windows": wire.pack(some), **other}
+    return wire.encode(wire.Request(**fields))
 
 
 @pytest.fixture
-def registry(monkeypatch):
-    return Registry(monkeypatch)
+def pair():
+    """Version 3 with version 4 in its shadow."""
+    return Pair(LoadedModel(make_forecaster(), "3"), LoadedModel(make_forecaster(1), "4"))
 
 
 @pytest.fixture
-def followed(registry):
-    return Champion("smile", "champion", "http://nowhere", 0.01)
+def alone(pair):
+    return Pair(pair.champion)
 
 
-def test_the_answer_is_the_models_with_its_name_and_version(model):
+def test_the_answer_is_the_champions_with_its_name_and_version(alone):
     some = windows(2)
 
-    answer = api.forecast(model, request(some.tolist()))
+    answer = api.forecast(alone, request(some.tolist()))
 
     assert (answer.model_name, answer.model_version, answer.role) == ("smile", "3", "champion")
     assert answer.horizons_s == [60, 300]
-    assert np.array(answer.change) == pytest.approx(model.predict(some))
+    assert np.array(answer.change) == pytest.approx(alone.champion.predict(some))
+    assert answer.shadow is None
 
 
-@pytest.mark.parametrize(("change", "sentence"), [
+def test_the_shadow_answers_the_same_windows_beside_it(pair):
+    some = windows(2)
+
+    answer = api.forecast(pair, request(some.tolist()))
+
+    assert answer.model_version == "3"
+    assert (answer.shadow.model_version, answer.shadow.role) == ("4", "shadow")
+    assert np.array(answer.shadow.change) == pytest.approx(pair.shadow.predict(some))
+
+
+def test_the_binary_answer_is_to_the_last_bit_the_models(pair):
+    some = windows(3)
+
+    answer = wire.decode(binary.answer(pair, packed(some)), wire.Answer)
+
+    for said, model, role in ((answer.champion, pair.champion, "champion"),
+                              (answer.shadow, pair.shadow, "shadow")):
+        assert (said.model_name, said.model_version, said.role) == ("smile", model.version, role)
+        assert (said.horizons_s, said.quantiles) == ((60, 300), (0.05, 0.5, 0.95))
+        assert np.array_equal(wire.unpack(said.change, 4), model.predict(some))
+
+
+def test_without_a_challenger_the_binary_answer_has_no_shadow(alone):
+    assert wire.decode(binary.answer(alone, packed(windows(1))), wire.Answer).shadow is None
+
+
+REFUSED = [
     ({"step_s": 2.0}, "a step of 60 s, not 2 s"),
     ({"grid_z": [0.0, 1.0]}, "17 points"),
     ({"feature_names": ["volume"]}, "unknown volume"),
-    ({"windows": []}, "one or more windows of 4 rows of 28 numbers"),
-    ({"windows": [[[1.0]]]}, "one or more windows of 4 rows of 28 numbers"),
-])
-def test_what_the_model_is_not_trained_for_is_refused(model, change, sentence):
+]
+SHAPE = f"one or more windows of 4 rows of {len(WINDOW_FEATURES)} numbers"
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    *REFUSED, ({"windows": []}, SHAPE), ({"windows": [[[1.0]]]}, SHAPE)])
+def test_what_the_model_is_not_trained_for_is_refused(pair, change, sentence):
     with pytest.raises(ModelContractError, match=sentence):
-        api.forecast(model, request(**{"some": windows(1).tolist(), **change}))
+        api.forecast(pair, request(**{"some": windows(1).tolist(), **change}))
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    *REFUSED, ({"some": windows(0)}, SHAPE), ({"some": np.ones((1, 1, 1))}, SHAPE)])
+def test_it_is_refused_in_binary_too(pair, change, sentence):
+    with pytest.raises(ModelContractError, match=sentence):
+        binary.answer(pair, packed(**{"some": windows(1), **change}))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_only_finite_numbers_pass_in_binary_too(pair, bad):
+    some = windows(1)
+    some[0, 0, 0] = bad
+
+    with pytest.raises(wire.Unreadable, match="not finite"):
+        binary.answer(pair, packed(some))
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"\x80", b"\xff" * 50])
+def test_bytes_that_are_no_request_are_named_so(pair, body):
+    with pytest.raises(wire.Unreadable, match="not a request in msgpack"):
+        binary.answer(pair, body)
 
 
 @pytest.mark.parametrize("bad", [None, "high", float("nan"), float("inf")])
 def test_only_finite_numbers_pass(bad):
     with pytest.raises(ValidationError, match="windows"):
         request([[[bad]]])
-
-
-def test_the_first_version_is_loaded_and_kept(registry, followed):
-    followed.refresh()
-    followed.refresh()
-
-    assert followed.model.version == "1"
-    assert registry.loads == ["1"]
-
-
-def test_a_moved_alias_is_followed_also_back(registry, followed):
-    for version in ("1", "2", "1"):
-        registry.version = version
-        followed.refresh()
-        assert followed.model.version == version
-    assert registry.loads == ["1", "2", "1"]
-
-
-def test_a_missing_alias_leaves_nothing_and_is_tried_again(registry, followed):
-    registry.trouble = RegistryError("no alias champion")
-    followed.refresh()
-    assert followed.model is None
-
-    registry.trouble = None
-    followed.refresh()
-    assert followed.model.version == "1"
-
-
-def test_a_registry_that_goes_away_leaves_the_model_in_place(registry, followed):
-    followed.refresh()
-    registry.trouble = UnavailableError("no answer")
-    followed.refresh()
-
-    assert followed.model.version == "1"
-
-
-def test_the_same_trouble_is_told_once(registry, followed, monkeypatch):
-    told = []
-    monkeypatch.setattr(champion.log, "warning", lambda *words, **more: told.append(more["reason"]))
-    for trouble in ("no alias", "no alias", "no answer"):
-        registry.trouble = RegistryError(trouble)
-        followed.refresh()
-
-    assert told == ["no alias", "no answer"]
-
-
-def test_a_damaged_version_is_told_once_and_a_good_one_that_follows_is_served(
-        registry, followed, monkeypatch):
-    told = []
-    monkeypatch.setattr(champion.log, "warning", lambda *words, **more: told.append(more["reason"]))
-    registry.damaged = {"2", "3"}
-    served = []
-    for version in ("1", "2", "2", "3", "4"):
-        registry.version = version
-        followed.refresh()
-        served.append(followed.model.version)
-
-    assert served == ["1", "1", "1", "1", "4"]
-    assert told == ["version 2 can't be loaded: try 2", "version 3 can't be loaded: try 4"]
-
-
-def test_it_follows_until_it_is_stopped(registry, followed):
-    assert not followed.follows
-    followed.start()
-    assert followed.follows
-    followed.stop()
-    followed._thread.join(10)
-    assert not followed.follows
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_unforeseen_end_of_the_thread_shows(registry, followed):
-    registry.trouble = MemoryError("no room")
-    followed.start()
-    followed._thread.join(10)
-    assert not followed.follows
 
 
 def test_settings_name_what_is_missing():

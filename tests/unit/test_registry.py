@@ -6,18 +6,23 @@ import pytest
 from ml import registry
 from ml.errors import RegistryError, UnavailableError
 from ml.quiet_mlflow import MlflowClient, mlflow
+from ml.registry import Record
 from tests.unit.damaged_model import add_damaged_version, truncate
 from tests.unit.small_model import make_forecaster, windows
 
 
+RECORD = Record(params={"fit.epochs": 3}, metrics={"r2_60s": 0.01, "coverage_60s": float("nan")},
+                folds=({"r2_60s": -0.02}, {"r2_60s": 0.04, "coverage_60s": float("inf")}),
+                files={"plots/r2.svg": b"<svg/>", "report.html": b"<html/>"}, card="# A model")
+
+
 def register(uri, seed=0, name="smile"):
-    return registry.register(make_forecaster(seed), windows(2), {"fit.epochs": 3},
-                             {"r2_60s": 0.01, "coverage_60s": float("nan")}, name, uri)
+    return registry.register(make_forecaster(seed, name=name), windows(2), RECORD, uri)
 
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory):
-    """A registry on sqlite with version 1 of `smile` as champion."""
+    """A registry on sqlite with version 1 of `smile` as challenger."""
     uri = f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
     assert register(uri) == "1"
     return uri
@@ -25,7 +30,7 @@ def uri(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def loaded(uri):
-    return registry.load_champion("smile", "champion", uri)
+    return registry.load_alias("smile", "challenger", uri)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 32])
@@ -53,29 +58,55 @@ def test_the_run_says_what_went_in_and_what_came_out(uri):
 
     assert run.data.params["fit.epochs"] == "3"
     assert run.data.params["data_fingerprint"] == make_forecaster().contract.data_fingerprint
-    assert len(run.data.params["git_commit"]) in (40, len("unknown"))
-    assert run.data.metrics == {"r2_60s": 0.01}
+    assert run.data.params.keys() >= {"git_commit", "git_dirty"}
+    assert run.data.metrics == {"r2_60s": 0.01, "fold.r2_60s": 0.04}
 
 
-def test_a_new_registration_becomes_the_champion_and_the_old_one_stays(uri):
+def test_the_run_has_each_folds_metrics_in_order(uri):
+    client = MlflowClient(uri)
+    run = client.get_model_version("smile", "1").run_id
+
+    history = client.get_metric_history(run, "fold.r2_60s")
+
+    assert [(metric.step, metric.value) for metric in history] == [(0, -0.02), (1, 0.04)]
+
+
+def test_plots_and_card_are_with_the_run_and_the_card_is_the_description(uri, tmp_path):
+    client = MlflowClient(uri)
+    version = client.get_model_version("smile", "1")
+
+    for file, content in {**RECORD.files, "model_card.md": b"# A model"}.items():
+        assert Path(client.download_artifacts(version.run_id, file, tmp_path)).read_bytes() \
+            == content
+    assert version.description == "# A model"
+
+
+def test_a_new_registration_becomes_the_challenger_and_the_old_one_stays(uri):
     assert register(uri, seed=5, name="other") == "1"
     assert register(uri, seed=6, name="other") == "2"
 
-    assert registry.champion_version("other", "champion", uri) == "2"
-    assert registry.load_version("other", "1", uri).contract == make_forecaster(5).contract
+    assert registry.find_alias("other", "challenger", uri) == "2"
+    assert registry.find_alias("other", "champion", uri) is None
+    assert registry.load_version("other", "1", uri).contract == make_forecaster(
+        5, name="other").contract
 
 
-@pytest.mark.parametrize(("name", "alias"), [("smile", "challenger"), ("frown", "champion")])
+def test_an_alias_of_a_model_that_is_not_there_is_none(uri):
+    assert registry.find_alias("frown", "champion", uri) is None
+
+
+@pytest.mark.parametrize(("name", "alias"), [("smile", "champion"), ("frown", "champion")])
 def test_an_alias_or_model_that_is_not_there_is_named(uri, name, alias):
     with pytest.raises(RegistryError, match=alias if name == "smile" else name):
-        registry.load_champion(name, alias, uri)
+        registry.load_alias(name, alias, uri)
 
 
-def test_a_registry_that_does_not_answer_is_unavailable(monkeypatch):
+@pytest.mark.parametrize("ask", [registry.alias_version, registry.find_alias])
+def test_a_registry_that_does_not_answer_is_unavailable(monkeypatch, ask):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
     with pytest.raises(UnavailableError, match=r"http://127\.0\.0\.1:1 does not answer"):
-        registry.champion_version("smile", "champion", "http://127.0.0.1:1")
+        ask("smile", "champion", "http://127.0.0.1:1")
 
 
 def test_a_model_not_of_ours_is_refused(uri, tmp_path):
@@ -105,4 +136,4 @@ def test_a_damaged_version_is_named(uri, tmp_path, damage, file):
 
 def test_an_example_of_one_window_is_refused_since_it_would_fix_the_batch(uri):
     with pytest.raises(ValueError, match="two windows"):
-        registry.register(make_forecaster(), windows(1), {}, {}, "smile", uri)
+        registry.register(make_forecaster(), windows(1), RECORD, uri)
