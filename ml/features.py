@@ -3,8 +3,10 @@
 Training and streaming call the same functions on the same records, so they cannot differ.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,8 @@ INSTANT_FEATURES: tuple[str, ...] = (
     "session_cos",
     "parity_gap",  # ln(forward / underlying)
     "forward_error",  # standard error of the forward, in σ_ATM √τ
+    "term_slope",  # of at-the-money volatility by ln τ over this expiry and its neighbours
+    "neighbour_gap",  # atm_vol minus what the neighbours have at this ln τ
 )
 WINDOW_FEATURES: tuple[str, ...] = (
     *(f"deviation_z{z:+.2f}" for z in GRID_Z),  # grid smile minus the window's filtered smile
@@ -40,14 +44,27 @@ WINDOW_FEATURES: tuple[str, ...] = (
     "realised_over_implied",  # root of the window's realised variance so far, over σ_ATM
     "session_sin",
     "session_cos",
+    "log_quote_age",  # ln(1 + median age of the quotes in seconds)
+    "term_slope",
+    "squared_return",  # scaled_return squared
+    "short_realised_over_implied",  # as above, of the last `SHORT_ROWS` rows up to each
+    "slow_atm",  # log_atm_vol minus its slow mean up to the row, weight `SLOW_WEIGHT` a row
+    "slow_skew",  # the same of skew, …
+    "slow_curvature",
+    "slow_gap",  # … and of the gap to the neighbouring expiries
 )
 DEVIATIONS = slice(0, len(GRID_Z))
 """The window's columns that are the smile itself."""
 FILTER_WEIGHT = 0.5
 """Weight of the newest smile in the filter that `window_input` subtracts."""
+SLOW_WEIGHT = 0.15
+"""Weight of the newest row in the slow means of a window."""
+SHORT_ROWS = 3
+"""Rows of the shorter realised variance."""
 MAX_MISSING_SHARE = 0.3
 """A window with more rows than this without a smile is no input."""
 
+_PLACES = {name: place for place, name in enumerate(INSTANT_FEATURES)}
 _DOWN, _UP = ATM_INDEX - 4, ATM_INDEX + 4  # z = −1 and z = +1
 _SLACK_S = 1e-6  # what a datetime loses as seconds since 1970
 
@@ -67,8 +84,47 @@ class SmileWindow:
     """`INSTANT_FEATURES`, shape (W, n)."""
 
 
-def instant_features(snapshot: SmileSnapshot) -> Floats:
-    """`INSTANT_FEATURES` of a smile, shape (n,): each finite, or NaN where it is unknown."""
+def surface_features(smiles: Sequence[SmileSnapshot]) -> list[Floats]:
+    """`INSTANT_FEATURES` of all smiles of one symbol at one instant, each (n,), in their order.
+
+    An expiry's neighbours are the next shorter and the next longer one that have a smile.
+    """
+    terms = term_features(np.array([smile.tau for smile in smiles]),
+                          np.array([smile.atm_vol for smile in smiles]))
+    return [instant_features(smile, *term)
+            for smile, term in zip(smiles, terms.tolist(), strict=True)]
+
+
+def term_features(tau: Floats, atm_vol: Floats) -> Floats:
+    """Slope and gap of expiries with τ and at-the-money volatility (E,), shape (E, 2).
+
+    The slope is that of the least-squares line of volatility by ln τ through an expiry and its
+    neighbours. The gap is the volatility minus what the neighbours have at this ln τ, linear
+    between them, and the nearest's beyond. Both NaN for an expiry without a smile, or alone.
+    Volatilities of 0.20 at τ = 0.1 and 0.22 at 0.2 have the slope 0.02 / ln 2 = 0.0289, and gaps
+    of −0.02 and 0.02.
+    """
+    found = np.full((len(tau), 2), np.nan)
+    with np.errstate(all="ignore"):
+        level = np.log(tau)
+    known = np.flatnonzero(np.isfinite(level) & (atm_vol > 0) & np.isfinite(atm_vol))
+    order = known[np.argsort(level[known], kind="stable")]
+    for place, row in enumerate(order):
+        near = order[max(place - 1, 0):place + 2]
+        x = level[near] - level[near].mean()
+        others = near[near != row]
+        if len(others) and x.any():
+            gap = atm_vol[row] - np.interp(level[row], level[others], atm_vol[others])
+            found[row] = x @ atm_vol[near] / (x @ x), gap
+    return found
+
+
+def instant_features(snapshot: SmileSnapshot, term_slope: float = np.nan,
+                     neighbour_gap: float = np.nan) -> Floats:
+    """`INSTANT_FEATURES` of a smile, shape (n,): each finite, or NaN where it is unknown.
+
+    What other expiries say of it is given; `surface_features` knows.
+    """
     grid, quotes = snapshot.grid_vol, snapshot.quotes
     angle = np.pi * session_fraction(snapshot.at)
     rejected = sum(snapshot.rejects.values())
@@ -87,6 +143,8 @@ def instant_features(snapshot: SmileSnapshot) -> Floats:
             np.cos(angle),
             np.log(snapshot.forward) - np.log(snapshot.underlying),
             snapshot.forward_error / np.float64(snapshot.forward * deviation),
+            term_slope,
+            neighbour_gap,
         ])
     return np.where(np.isfinite(values), values, np.nan)
 
@@ -121,19 +179,18 @@ def window_input(window: SmileWindow, filter_weight: float = FILTER_WEIGHT) -> F
     forward, atm, grid = (
         values[source] for values in (window.forward, window.atm_vol, window.grid_vol)
     )
-    named = dict(zip(INSTANT_FEATURES, window.features.T, strict=True))
-    columns = [
-        *(grid - filtered_smile(grid, filter_weight)).T,
-        np.log(atm),
-        named["log_tau"],
-        named["skew"][source],
-        named["curvature"][source],
-        named["half_spread"][source],
-        *_return_columns(forward, atm, window.at),
-        named["session_sin"],
-        named["session_cos"],
-    ]
-    return np.column_stack([_filled(column) for column in columns])
+    clock = _columns(window, ("log_tau", "session_sin", "session_cos"))
+    smile = _columns(window, ("skew", "curvature", "half_spread", "quote_age_s", "term_slope",
+                              "neighbour_gap"))[source]
+    log_tau, sine, cosine = _filled(clock).T
+    skew, curvature, half_spread, age, slope, gap = _filled(smile).T
+    moves, variances = _return_columns(forward, atm, window.at)
+    shape = np.column_stack([np.log(atm), skew, curvature, gap])
+    return np.column_stack([
+        grid - filtered_smile(window.grid_vol, filter_weight),
+        np.log(atm), log_tau, skew, curvature, half_spread, *moves, sine, cosine,
+        np.log1p(np.maximum(age, 0.0)), slope, *variances, shape - _slow_means(len(shape)) @ shape,
+    ])
 
 
 def window_indices(
@@ -153,15 +210,40 @@ def window_indices(
     return rows if len(days) == 1 else None
 
 
-def _return_columns(forward: Floats, atm: Floats, at: list[datetime]) -> tuple[Floats, ...]:
+def _columns(window: SmileWindow, names: Sequence[str]) -> Floats:
+    return window.features[:, [_PLACES[name] for name in names]]
+
+
+def _return_columns(forward: Floats, atm: Floats,
+                    at: list[datetime]) -> tuple[tuple[Floats, ...], tuple[Floats, ...]]:
+    """Returns with the realised volatility so far; squared, and of the last rows only."""
     seconds = np.array([moment.timestamp() for moment in at])
     elapsed = np.diff(seconds, prepend=seconds[0]) / YEAR_SECONDS
     change = np.diff(np.log(forward), prepend=np.log(forward[0]))
     moved = elapsed > 0
     deviation = np.where(moved, atm * np.sqrt(np.where(moved, elapsed, 1.0)), 1.0)
-    so_far = np.cumsum(elapsed)
-    realised = np.sqrt(np.cumsum(change**2) / np.where(so_far > 0, so_far, 1.0))
-    return change, change / deviation, np.log(forward[-1] / forward), realised / atm
+    scaled = change / deviation
+    square = change**2
+    so_far, lately = ([of(square), of(elapsed)] for of in (np.cumsum, _short_sum))
+    long, short = (np.sqrt(total / np.where(over > 0, over, 1.0)) / atm
+                   for total, over in (so_far, lately))
+    return (change, scaled, np.log(forward[-1] / forward), long), (scaled**2, short)
+
+
+def _short_sum(values: Floats) -> Floats:
+    """Sums of each row and those before it, `SHORT_ROWS` in all."""
+    total = values.copy()
+    for back in range(1, min(SHORT_ROWS, len(values))):
+        total[back:] += values[:-back]
+    return total
+
+
+@lru_cache(maxsize=16)
+def _slow_means(rows: int) -> Floats:
+    """Weights (W, W) of the slow mean up to each row, newest heaviest."""
+    back = np.subtract.outer(np.arange(rows), np.arange(rows))
+    weights = np.where(back >= 0, (1.0 - SLOW_WEIGHT) ** np.abs(back), 0.0)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def _last_known(known: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -170,9 +252,12 @@ def _last_known(known: NDArray[np.bool_]) -> NDArray[np.intp]:
     return np.maximum.accumulate(rows)
 
 
-def _filled(column: Floats) -> Floats:
-    known = np.isfinite(column)
-    return column[_last_known(known)] if known.any() else np.zeros_like(column)
+def _filled(columns: Floats) -> Floats:
+    """Columns (W, n) whose missing values repeat the one before, or the first; 0 if none is."""
+    known = np.isfinite(columns)
+    rows = np.where(known, np.arange(len(columns))[:, None], np.argmax(known, axis=0))
+    filled = np.take_along_axis(columns, np.maximum.accumulate(rows, axis=0), axis=0)
+    return np.where(known.any(axis=0), filled, 0.0)
 
 
 def _median(values: Floats) -> float:

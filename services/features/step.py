@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg2.extras import Json
 
-from ml.features import instant_features
+from ml.features import surface_features
 from ml.instants import ConventionsOf, Surfaces
 from ml.pricing.conventions import conventions
 from services.common import metrics
@@ -52,8 +52,8 @@ class FeaturesStage:
             metrics.INCOMPLETE_INSTANTS.inc()
         sources = {chain.expiry: chain.source for chain in instant}
         surface = self._surfaces.build([chain_quotes(chain) for chain in instant])
-        return [feature_row(smile, instant_features(smile), sources[smile.expiry])
-                for smile in surface.smiles]
+        return [feature_row(smile, features, sources[smile.expiry]) for smile, features
+                in zip(surface.smiles, surface_features(surface.smiles), strict=True)]
 
 
 def table_row(row: FeatureRow) -> tuple[Any, ...]:
