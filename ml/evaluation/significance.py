@@ -136,7 +136,8 @@ def block_bootstrap(sums: Floats, at_s: Floats, block_s: float, statistic: Stati
     """
     instants, places = np.unique(at_s, return_inverse=True)
     times = np.asarray(instants, float)
-    columns = np.stack([np.bincount(places, column, len(times)) for column in sums.T], axis=1)
+    columns = np.zeros((len(times), sums.shape[1]))
+    np.add.at(columns, places, sums)
     blocks, count = _blocks(times, columns, block_s)
     if count < MIN_BLOCKS:
         return Interval(np.nan, np.nan)

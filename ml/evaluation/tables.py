@@ -1,0 +1,172 @@
+"""The scores for a terminal, as a trading desk reads them."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from rich.table import Table
+
+from ml.baselines import FILTERED
+from ml.evaluation.records import MATURITY, MONEYNESS, TIME_OF_DAY
+from ml.evaluation.scores import EVERYTHING, CellScore, Evaluation, HorizonScore, Rival
+
+SURE = 0.05
+"""A p-value below this is called sure."""
+NAMES = {FILTERED: "filtered persistence", "persistence": "persistence", "ewma": "tuned EWMA",
+         "sticky_strike": "sticky strike", "ar": "AR on components", "har": "HAR on components",
+         "kalman": "Kalman local level"}
+LEGEND = (
+    "RMSE: root mean square error on observed quotes, 1 bp = 0.01 vol points. R²: 1 − MSE(model) / "
+    "MSE(baseline), above 0 the model is better;",
+    "in brackets its 90 % interval by block bootstrap. p: Diebold–Mariano, two-sided, with errors "
+    "for overlapping horizons; - where too short to tell.",
+    "Best baseline: the one with the least RMSE on these same quotes, as known only afterwards.")
+
+
+def label(name: str) -> str:
+    """A forecaster's name in words."""
+    return NAMES.get(name, name)
+
+
+def tables(evaluations: Sequence[Evaluation]) -> Iterator[Table]:
+    """Errors of all forecasters, then per kind its skill, p-values and buckets."""
+    yield errors(evaluations)
+    for one in evaluations:
+        yield skill(one)
+        yield significance(one)
+    for one in evaluations:
+        yield buckets(one)
+
+
+def errors(evaluations: Sequence[Evaluation]) -> Table:
+    """RMSE of every model and baseline by horizon."""
+    horizons = evaluations[0].horizons
+    table = _table("Errors by horizon (RMSE, bp)", "", *(span(one.horizon_s) for one in horizons))
+    for evaluation in evaluations:
+        table.add_row(evaluation.kind, *(_bp(one.rmse_bp) for one in evaluation.horizons))
+    table.add_section()
+    for rival in horizons[0].rivals:
+        table.add_row(label(rival.name), *(
+            _bp(one.against(rival.name).rmse_bp) + ("*" if one.best == rival.name else "")
+            for one in horizons))
+    table.add_section()
+    table.add_row("median half-spread", *(_bp(one.half_spread_bp) for one in horizons))
+    table.add_row("forecasts", *(f"{one.forecasts:,}" for one in horizons))
+    table.caption = "* the best baseline"
+    return table
+
+
+def skill(evaluation: Evaluation) -> Table:
+    """What the model adds, and how good its bands are."""
+    horizons = evaluation.horizons
+    table = _table(f"{evaluation.kind}: skill and bands", "",
+                   *(span(one.horizon_s) for one in horizons))
+    rows: tuple[tuple[str, Callable[[HorizonScore], str]], ...] = (
+        ("R² against filtered persistence", lambda one: _share(one.against(FILTERED).r2)),
+        ("  90 % interval", lambda one: interval(one.against(FILTERED))),
+        ("best baseline", lambda one: label(one.best)),
+        ("R² against it", lambda one: _share(one.against(one.best).r2)),
+        ("  90 % interval", lambda one: interval(one.against(one.best))),
+        ("  p-value", lambda one: p_value(one.against(one.best).p_value)),
+        ("MAE, bp", lambda one: _bp(one.mae_bp)),
+        ("QLIKE × 10⁴, best baseline's", lambda one: (
+            f"{one.qlike * 1e4:.2f}, {one.against(one.best).qlike * 1e4:.2f}")),
+        ("pinball loss, adaptive, bp", lambda one: (
+            f"{one.pinball_bp:.2f}, {one.adaptive_pinball_bp:.2f}")),
+        ("coverage of the 90 % band, static", lambda one: f"{one.coverage:.1%}"),
+        ("  adaptive, as issued live", lambda one: f"{one.adaptive_coverage:.1%}"),
+        ("width of the band, adaptive, bp", lambda one: (
+            f"{one.width_bp:.0f}, {one.adaptive_width_bp:.0f}")),
+    )
+    for name, cell in rows:
+        table.add_row(name, *map(cell, horizons))
+    return table
+
+
+def significance(evaluation: Evaluation) -> Table:
+    """The model's R² against each baseline, with the p-value of equal squared errors."""
+    horizons = evaluation.horizons
+    table = _table(f"{evaluation.kind}: R² against each baseline (p-value)", "",
+                   *(span(one.horizon_s) for one in horizons))
+    for rival in horizons[0].rivals:
+        found = [one.against(rival.name) for one in horizons]
+        table.add_row(label(rival.name), *(
+            "the same" if one.r2 == 0.0 else f"{_share(one.r2)} ({p_value(one.p_value)})"
+            for one in found))
+    return table
+
+
+def buckets(evaluation: Evaluation) -> Table:
+    """R² against filtered persistence and the errors by bucket, each by itself."""
+    horizons = [one.horizon_s for one in evaluation.horizons]
+    table = _table(f"{evaluation.kind}: RMSE in bp, R² against the best baseline, and adaptive "
+                   "coverage by bucket", "", *map(span, horizons))
+    for names in (MONEYNESS, MATURITY, TIME_OF_DAY):
+        for name in names:
+            found = [_single(evaluation.cells, horizon, name) for horizon in horizons]
+            if any(found):
+                table.add_row(name, *(_bucket(one) for one in found))
+        table.add_section()
+    return table
+
+
+def _single(cells: Sequence[CellScore], horizon_s: int, name: str) -> CellScore | None:
+    for one in cells:
+        told = {one.moneyness, one.maturity, one.time_of_day} - {EVERYTHING}
+        if one.horizon_s == horizon_s and told == {name}:
+            return one
+    return None
+
+
+def _bucket(one: CellScore | None) -> str:
+    if one is None:
+        return "-"
+    return f"{one.rmse_bp:.1f} {_share(one.r2_best)} {one.adaptive_coverage:.0%}"
+
+
+def verdict(evaluation: Evaluation) -> Iterator[str]:
+    """A sentence per horizon on whether the model beats the best baseline."""
+    for one in evaluation.horizons:
+        best = one.against(one.best)
+        known = np.isfinite(best.p_value)
+        how = f"p {p_value(best.p_value)}" if known else "too short to tell how surely"
+        if known and best.p_value < SURE:
+            said = "beats" if best.r2 > 0 else "is beaten by"
+        elif best.r2 == 0.0:
+            said, how = "is the same as", "silent"
+        else:
+            said = "can't be told from"
+        yield (f"{span(one.horizon_s)} ahead {evaluation.kind} {said} {label(one.best)}, the best "
+               f"baseline: R² {_share(best.r2)}, {how}.")
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+    return table
+
+
+def span(seconds: float) -> str:
+    """A time in words: 90 s, 5 min."""
+    return f"{seconds / 60:g} min" if seconds % 60 == 0 else f"{seconds:g} s"
+
+
+def p_value(value: float) -> str:
+    """A p-value in three digits; a dash where it is unknown."""
+    if not np.isfinite(value):
+        return "-"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def interval(rival: Rival) -> str:
+    """The interval of R² in brackets; a dash where it is unknown."""
+    known = np.isfinite(rival.r2_lower)
+    return f"[{rival.r2_lower:+.1%}, {rival.r2_upper:+.1%}]" if known else "-"
+
+
+def _share(value: float) -> str:
+    return f"{value:+.2%}" if np.isfinite(value) else "-"
+
+
+def _bp(value: float) -> str:
+    return f"{value:.1f}" if np.isfinite(value) else "-"
