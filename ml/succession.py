@@ -39,7 +39,7 @@ def crown(name: str, version: str, tracking_uri: str, verdict: str,
         # The history first: an alias that then fails to move is put right by the next move.
         _keep(client, name, [*_champions(model), version])
         client.set_registered_model_alias(name, CHAMPION, version)
-        if model.aliases.get(CHALLENGER) == version:
+        if str(model.aliases.get(CHALLENGER)) == version:
             client.delete_registered_model_alias(name, CHALLENGER)
 
 

@@ -1,5 +1,6 @@
 """A tiny trained-looking model for the tests of registry and server, made without training."""
 
+import msgspec
 import numpy as np
 import torch
 from sklearn.preprocessing import StandardScaler
@@ -8,7 +9,7 @@ from ml.args import ModelArgs
 from ml.contract import ModelContract
 from ml.features import WINDOW_FEATURES
 from ml.forecaster import Forecaster
-from ml.models import Shape, build
+from ml.models import Shape, Targets, build
 from ml.smile.grid import GRID_Z
 from tests.unit.small_baselines import make_baselines, make_reference
 from tests.unit.smiles import utc
@@ -23,16 +24,20 @@ def windows(batch: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(2.0, 3.0, (batch, WINDOW, FEATURES))
 
 
-def make_forecaster(seed: int = 0) -> Forecaster:
-    """A GRU of random weights, so that it has something to say, with scaler and contract."""
+def make_forecaster(seed: int = 0, **changed: object) -> Forecaster:
+    """A GRU of random weights, so that it has something to say, with scaler and contract.
+
+    `changed` are fields of the contract.
+    """
     torch.manual_seed(seed)
     shape = Shape(WINDOW, FEATURES, len(HORIZONS), len(GRID_Z))
-    network = build(ModelArgs(hidden=8), shape, torch.full((2, 17), 1e-3), 1.645).eval()
+    targets = Targets(torch.full((2, 17), 1e-3), torch.eye(3, 17), 1.645)
+    network = build(ModelArgs(hidden=8), shape, targets).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.normal_(0.0, 0.3)
     scaler = StandardScaler().fit(windows(100).reshape(-1, FEATURES))
-    return Forecaster(network, scaler, make_contract(seed))
+    return Forecaster(network, scaler, msgspec.structs.replace(make_contract(seed), **changed))
 
 
 def make_contract(seed: int = 0) -> ModelContract:
