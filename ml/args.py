@@ -15,6 +15,7 @@ from msgspec import Meta
 from ml.baselines.linear import BASELINES
 from ml.contract import QUANTILES
 from ml.errors import ConfigError
+from ml.features import WINDOW_FEATURES
 
 CONFIGS = Path(__file__).parent / "configs"
 NETWORKS = ("gru", "lstm", "mlp", "transformer")
@@ -66,7 +67,7 @@ class ModelArgs(Args, frozen=True, kw_only=True):
     """The network."""
 
     kind: Kind = "gru"
-    """The architecture, a file of `ml/models/`."""
+    """The architecture, a file of `ml/models/`, or a baseline."""
     hidden: Positive = 32
     """Width of the hidden layers."""
     layers: Positive = 1
@@ -75,10 +76,16 @@ class ModelArgs(Args, frozen=True, kw_only=True):
     """Attention heads; of the transformer only."""
     dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
     """Share of units left out while training."""
+    components: Annotated[int, Meta(gt=0, le=17)] = 5
+    """Principal components of the changes that a network's median is made of."""
+    without: tuple[str, ...] = ()
+    """Columns of the window that a network does not see."""
 
     def __post_init__(self) -> None:
         if self.kind == "transformer" and self.hidden % self.heads:
             raise ValueError("`hidden` must be a multiple of `heads`")
+        if unknown := set(self.without) - set(WINDOW_FEATURES):
+            raise ValueError(f"`without` names no column of the window: {min(unknown)}")
 
 
 class FitArgs(Args, frozen=True, kw_only=True):

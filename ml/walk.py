@@ -3,12 +3,24 @@
 
 from dataclasses import dataclass
 
-from ml.args import Config
+import numpy as np
+import torch
+from sklearn.preprocessing import StandardScaler
+
+from ml.anchor import choose_anchor
+from ml.args import NETWORKS, Config
+from ml.baselines.fitting import fit_baselines
+from ml.baselines.linear import FILTERED, LinearBaseline, arrays, stacked
+from ml.calibrate import MOST_CHANGES, change_sizes, spread
 from ml.dataset import Dataset
-from ml.fit import Fitted
-from ml.folds import Fold, walk_forward
+from ml.fit import Fitted, fit
+from ml.folds import Fold, fit_scaler, walk_forward
 from ml.forecaster import Forecaster
+from ml.models.linear import Banded, LinearChange
 from ml.progress import Progress
+from ml.search import search
+from ml.stacking import Prepared, contract_of
+from ml.targets import missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +33,26 @@ class Walked:
     """How the network learned; None for a baseline."""
 
 
+def walk(dataset: Dataset, config: Config, name: str, progress: Progress,
+         trials: int = 0) -> list[Walked]:
+    """`fit_fold` of every fold, in time order.
+
+    With `trials`, hyperparameters are searched on the oldest fold's validation part, which is
+    older than all that is tested.
+    """
+    folds = walk_forward(dataset)
+    if trials and config.model.kind in NETWORKS:
+        ready = prepare(dataset, folds[0], config)
+        config = search(dataset, folds[0], ready, config, trials, progress)
+    walked = []
+    for fold in folds:
+        progress.say(f"fold {fold.number + 1} of {len(folds)}: {len(fold.training)} windows to "
+                     f"learn from, {len(fold.validation)} to validate, {len(fold.calibration)} "
+                     f"to calibrate, {len(fold.test)} to test")
+        walked.append(fit_fold(dataset, fold, config, name, progress))
+    return walked
+
+
 def fit_fold(dataset: Dataset, fold: Fold, config: Config, name: str,
              progress: Progress) -> Walked:
     """Fit baselines and network on the training part, stop on validation, calibrate on its own.
@@ -28,9 +60,42 @@ def fit_fold(dataset: Dataset, fold: Fold, config: Config, name: str,
     Raises:
         TrainingDataError: too little history, the wrong kind, or a loss that is not a number.
     """
-    raise NotImplementedError
+    ready = prepare(dataset, fold, config)
+    if config.model.kind not in NETWORKS:
+        network = _served(dataset, fold, ready, config)
+        contract = contract_of(dataset, fold, ready, network, config, name)
+        return Walked(fold, Forecaster(network, ready.scaler, contract), None)
+    fitted = fit(dataset.samples, fold, ready.scaler, ready.linear, config,
+                 lambda *at: progress.advance(f"fold {fold.number + 1} epochs", *at))
+    contract = contract_of(dataset, fold, ready, fitted.network, config, name)
+    return Walked(fold, Forecaster(fitted.network, ready.scaler, contract), fitted)
 
 
-def walk(dataset: Dataset, config: Config, name: str, progress: Progress) -> list[Walked]:
-    """`fit_fold` of every fold, in time order."""
-    return [fit_fold(dataset, fold, config, name, progress) for fold in walk_forward(dataset)]
+def prepare(dataset: Dataset, fold: Fold, config: Config) -> Prepared:
+    """Scaler, baselines and anchor of a fold, of its training and validation parts only."""
+    scaler = fit_scaler(dataset, fold.training)
+    baselines = fit_baselines(dataset.samples, fold.training, config.data)
+    if config.model.kind in NETWORKS:
+        anchor = choose_anchor(baselines, dataset.samples, fold, config.data.horizons_s)
+    else:
+        anchor = (_held_by_moneyness(baselines, config.model.kind),) * len(config.data.horizons_s)
+    linear = stacked(baselines, anchor, config.data.window)
+    return Prepared(scaler, baselines, anchor, linear)
+
+
+def _held_by_moneyness(baselines: tuple[LinearBaseline, ...], kind: str) -> str:
+    """A baseline that is the model is its own anchor; one held by strike can't be any."""
+    held = {one.name for one in baselines if one.held_by == "moneyness"}
+    return kind if kind in held else FILTERED
+
+
+def _served(dataset: Dataset, fold: Fold, ready: Prepared, config: Config) -> Banded:
+    """A baseline as a module, its band the training part's quantile of what it misses."""
+    [own] = [arrays(one) for one in ready.baselines if one.name == config.model.kind]
+    some = spread(fold.training, MOST_CHANGES)
+    left = np.concatenate(list(missed(dataset.samples, some, own)))  # (n, H, 17)
+    low, _, high = config.fit.quantiles
+    width = change_sizes(left, high - low)
+    band = torch.from_numpy(np.stack([-width, np.zeros_like(width), width], axis=1)).float()
+    scaler: StandardScaler = ready.scaler
+    return Banded(LinearChange(own, scaler.mean_, scaler.scale_), band).eval()

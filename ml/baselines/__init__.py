@@ -3,10 +3,12 @@
 from ml.baselines.linear import (
     BASELINES,
     FILTERED,
+    Linear,
     LinearBaseline,
     all_changes,
-    anchor_changes,
+    arrays,
     changes,
+    stacked,
 )
 from ml.baselines.smiles import (
     Curve,
@@ -22,6 +24,6 @@ from ml.baselines.smiles import (
 )
 
 __all__ = [
-    "BASELINES", "FILTERED", "Curve", "LinearBaseline", "all_changes", "anchor_changes",
+    "BASELINES", "FILTERED", "Curve", "Linear", "LinearBaseline", "all_changes", "arrays",
     "band_at", "changes", "filtered_persistence", "grid_curve", "held_by_strike", "on_grid",
-    "persistence", "score_curve", "score_smile", "sticky_strike"]
+    "persistence", "score_curve", "score_smile", "stacked", "sticky_strike"]

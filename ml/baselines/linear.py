@@ -6,12 +6,14 @@ is the same filter of the deviations.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 from msgspec import Meta
 
+from ml.smile.grid import GRID_SIZE
 from ml.types import Floats
 
 BASELINES = ("persistence", "ewma", "sticky_strike", "ar", "har", "kalman")
@@ -49,40 +51,61 @@ class LinearBaseline(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"`weights` of {self.name} need the shape {wanted}")
 
 
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """The numbers of one baseline, or of a different one at each horizon, as arrays."""
+
+    base: Floats
+    """(H, W)"""
+    loadings: Floats
+    """(R, 17)"""
+    weights: Floats
+    """(H, R, W)"""
+
+    def changes(self, deviations: Floats) -> Floats:
+        """(B, W, 17) to (B, H, 17), as `LinearBaseline` says."""
+        change = np.einsum("hw,bwg->bhg", self.base, deviations, optimize=True)
+        if len(self.loadings):
+            scores = deviations @ self.loadings.T  # (B, W, R)
+            moves = np.einsum("hrw,bwr->bhr", self.weights, scores, optimize=True)
+            change += moves @ self.loadings
+        return np.asarray(change)
+
+
+def arrays(baseline: LinearBaseline) -> Linear:
+    """A baseline's numbers as arrays."""
+    base = np.asarray(baseline.base, float)
+    if not baseline.loadings:
+        return Linear(base, np.empty((0, GRID_SIZE)), np.empty((len(base), 0, base.shape[1])))
+    return Linear(base, np.asarray(baseline.loadings), np.asarray(baseline.weights))
+
+
+def stacked(baselines: Sequence[LinearBaseline], names: Sequence[str], window: int) -> Linear:
+    """At each horizon the baseline of this name, as one; `FILTERED` predicts no change."""
+    chosen = {one.name: arrays(one) for one in baselines if one.name in names}
+    base = np.zeros((len(names), window))
+    loadings, weights = [np.empty((0, GRID_SIZE))], [np.empty((len(names), 0, window))]
+    for name, one in chosen.items():
+        here = np.array([name == other for other in names])
+        base[here] = one.base[here]
+        loadings.append(one.loadings)
+        weights.append(np.where(here[:, None, None], one.weights, 0.0))
+    return Linear(base, np.concatenate(loadings), np.concatenate(weights, axis=1))
+
+
 def changes(baseline: LinearBaseline, deviations: Floats) -> Floats:
     """Changes (B, H, 17) against the filtered smile of deviations from it, (B, W, 17).
 
     Persistence of a window whose newest smile lies 0.001 above the filtered one predicts a
     change of 0.001 at every horizon.
     """
-    change = np.einsum("hw,bwg->bhg", np.asarray(baseline.base), deviations)
-    if baseline.loadings:
-        loadings = np.asarray(baseline.loadings)  # (R, 17)
-        scores = deviations @ loadings.T  # (B, W, R)
-        moves = np.einsum("hrw,bwr->bhr", np.asarray(baseline.weights), scores)
-        change += moves @ loadings
-    return np.asarray(change)
+    return arrays(baseline).changes(deviations)
 
 
 def all_changes(baselines: Sequence[LinearBaseline], deviations: Floats) -> dict[str, Floats]:
     """`changes` by baseline's name, `FILTERED` with its zeros first; each (B, H, 17)."""
     named = {one.name: changes(one, deviations) for one in baselines}
     return {FILTERED: np.zeros_like(next(iter(named.values()))), **named}
-
-
-def anchor_changes(baselines: Sequence[LinearBaseline], anchor: Sequence[str],
-                   deviations: Floats) -> Floats:
-    """At each horizon the change that its anchor, by name, predicts; (B, H, 17).
-
-    `deviations` are (B, W, 17). `FILTERED` predicts none.
-    """
-    shape = (len(deviations), len(anchor), deviations.shape[-1])
-    change = np.zeros(shape)
-    for one in baselines:
-        chosen = np.array([name == one.name for name in anchor])
-        if chosen.any():
-            change[:, chosen] = changes(one, deviations)[:, chosen]
-    return change
 
 
 def as_tuples(values: Floats) -> tuple[Any, ...]:

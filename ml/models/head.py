@@ -1,4 +1,4 @@
-"""What all models share: the head that turns a state into quantiles of the smile's change."""
+"""What all networks share: the head that makes quantiles of a state."""
 
 import math
 from typing import NamedTuple
@@ -17,30 +17,47 @@ class Shape(NamedTuple):
     grid: int
 
 
-class QuantileHead(nn.Module):
-    """A state (B, D) to quantiles (B, H, 3, G) of the change, in volatility.
+class Targets(NamedTuple):
+    """How what is to be predicted varies in the training part."""
 
-    Its weights start at zero, so that an untrained model forecasts no change with a band of the
-    training targets' own width. Quantiles can't cross: the outer two lie a positive width from
-    the median.
+    scale: Tensor
+    """Root mean square by horizon and point, (H, G)."""
+    loadings: Tensor
+    """Principal components of the targets in units of `scale`, (R, G)."""
+    z_band: float
+    """Half-width of the band, in units of `scale`, that an untrained model gives."""
+
+
+class QuantileHead(nn.Module):
+    """A state (B, D) and the scaled window's last row (B, F) to quantiles (B, H, 3, G).
+
+    The median is a combination of the targets' components, linear in the state and, past the
+    network, in the last row. Its weights start at zero, so that an untrained model says nothing,
+    with a band of the training targets' own width. Quantiles can't cross: the outer two lie a
+    positive width from the median; the state scales it at all points of a horizon alike.
     """
 
-    def __init__(self, state: int, shape: Shape, scale: Tensor, z_band: float) -> None:
-        """`scale` (H, G) is the targets' standard deviation, `z_band` the band's half-width in
-        units of it."""
+    def __init__(self, state: int, shape: Shape, targets: Targets) -> None:
         super().__init__()
-        self.outputs = (shape.horizons, 3, shape.grid)
-        self.linear = nn.Linear(state, math.prod(self.outputs))
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
-        self.width_at_zero = math.log(math.expm1(z_band))  # softplus of it is z_band
+        self.moves = (shape.horizons, len(targets.loadings))
+        self.median = nn.Linear(state, math.prod(self.moves))
+        self.skip = nn.Linear(shape.features, math.prod(self.moves), bias=False)
+        self.width = nn.Linear(state, shape.horizons * 2)
+        for layer in (self.median, self.skip, self.width):
+            nn.init.zeros_(layer.weight)
+        nn.init.zeros_(self.median.bias)
+        nn.init.zeros_(self.width.bias)
+        width_at_zero = math.log(math.expm1(targets.z_band))  # softplus of it is z_band
+        self.spread = nn.Parameter(torch.full((shape.horizons, 2, shape.grid), width_at_zero))
         self.scale: Tensor
-        self.register_buffer("scale", scale)
+        self.loadings: Tensor
+        self.register_buffer("scale", targets.scale)
+        self.register_buffer("loadings", targets.loadings)
 
-    def forward(self, state: Tensor) -> Tensor:
-        raw = self.linear(state).unflatten(1, self.outputs)  # (B, H, 3, G)
-        middle = raw[:, :, 1]  # (B, H, G)
-        below = softplus(raw[:, :, 0] + self.width_at_zero)  # (B, H, G), positive
-        above = softplus(raw[:, :, 2] + self.width_at_zero)  # (B, H, G), positive
+    def forward(self, state: Tensor, last: Tensor) -> Tensor:
+        moves = (self.median(state) + self.skip(last)).unflatten(1, self.moves)  # (B, H, R)
+        middle = moves @ self.loadings  # (B, H, G)
+        stretch = self.width(state).unflatten(1, (-1, 2)).clamp(-3.0, 3.0).exp()  # (B, H, 2)
+        below, above = (stretch[..., None] * softplus(self.spread)).unbind(2)  # (B, H, G) each
         quantiles = torch.stack([middle - below, middle, middle + above], dim=2)  # (B, H, 3, G)
         return quantiles * self.scale[:, None, :]

@@ -1,0 +1,67 @@
+"""Baselines as modules: what a network's correction is added to, and what is served alone."""
+
+import torch
+from torch import Tensor, nn
+
+from ml.baselines.linear import Linear
+from ml.features import DEVIATIONS
+from ml.types import Floats
+
+CLIP = 5.0
+"""Standard deviations beyond which an input says no more to a network."""
+
+
+class LinearChange(nn.Module):
+    """Scaled windows (B, W, F) to the change (B, H, G) that a linear baseline predicts."""
+
+    def __init__(self, linear: Linear, mean: Floats, scale: Floats) -> None:
+        """`mean` and `scale` (F,) are the scaler's: deviations are taken back to volatility."""
+        super().__init__()
+        self.mean: Tensor
+        self.scale: Tensor
+        self.base: Tensor
+        self.loadings: Tensor
+        self.weights: Tensor
+        for name, values in (("mean", mean[DEVIATIONS]), ("scale", scale[DEVIATIONS]),
+                             ("base", linear.base), ("loadings", linear.loadings),
+                             ("weights", linear.weights)):
+            self.register_buffer(name, torch.from_numpy(values).float())
+
+    def forward(self, windows: Tensor) -> Tensor:
+        deviations = windows[:, :, DEVIATIONS] * self.scale + self.mean  # (B, W, G)
+        change = torch.einsum("hw,bwg->bhg", self.base, deviations)  # (B, H, G)
+        scores = deviations @ self.loadings.T  # (B, W, R)
+        moves = torch.einsum("hrw,bwr->bhr", self.weights, scores)  # (B, H, R)
+        return change + moves @ self.loadings
+
+
+class Stacked(nn.Module):
+    """A network's quantiles of what its anchor misses, on top of the anchor's change."""
+
+    def __init__(self, anchor: LinearChange, network: nn.Module, used: Tensor) -> None:
+        """`used` (F,) is 1 for columns that the network sees and 0 for the others."""
+        super().__init__()
+        self.anchor, self.network = anchor, network
+        self.used: Tensor
+        self.register_buffer("used", used)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        change = self.anchor(windows)  # (B, H, G)
+        seen = windows.clamp(-CLIP, CLIP) * self.used  # (B, W, F)
+        quantiles: Tensor = self.network(seen) + change[:, :, None]  # (B, H, 3, G)
+        return quantiles
+
+
+class Banded(nn.Module):
+    """A baseline as a model: its change, and a band of constant width around it."""
+
+    def __init__(self, baseline: LinearChange, band: Tensor) -> None:
+        """`band` (H, 3, G) are the quantiles of what the baseline misses."""
+        super().__init__()
+        self.baseline = baseline
+        self.band: Tensor
+        self.register_buffer("band", band)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        change: Tensor = self.baseline(windows)  # (B, H, G)
+        return change[:, :, None] + self.band  # (B, H, 3, G)
