@@ -30,12 +30,11 @@ from ml.calendar import NEW_YORK
 from ml.dataset import TOLERANCE, Dataset, Ints, Samples
 from ml.errors import TrainingDataError
 from ml.features import DEVIATIONS, WINDOW_FEATURES
+from ml.series import ONE_DAY
 from ml.types import Bools, Floats
 
 MINIMUM = {"training": 100, "validation": 30, "calibration": 30, "test": 30}
 """Samples that a part needs."""
-ONE_DAY = ("the history holds one day only, so that no model can be judged on a day it has not "
-           "seen; give more days, or --within-day to split this one by time")
 CHUNK = 4096
 log = logging.getLogger(__name__)
 

@@ -1,209 +1,90 @@
-"""Smiles of the past, from quotes files or from the table, as one series per expiry.
+"""Smiles of the past, from quotes or from the table, day by day, so that one day is in memory."""
 
-Instants at which no smile could be made are rows too, of NaN: training sees what streaming sees.
-"""
-
-import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-import psycopg2
+import pandas as pd
 
 from ml.calendar import session_day
-from ml.errors import TrainingDataError, UnavailableError
-from ml.features import SmileWindow, instant_features
-from ml.instants import ConventionsOf, Surfaces, by_instant
+from ml.errors import TrainingDataError
+from ml.features import surface_features
+from ml.instants import ConventionsOf, Surfaces
 from ml.pricing.conventions import conventions
-from ml.quotes.format import iter_chains, read_quotes
-from ml.types import Bools, Floats, SmileSnapshot
+from ml.quotes.format import iter_chains
+from ml.quotes.merged import Source, instants, survey
+from ml.series import NO_SMILE, ONE_DAY, Advance, Observed, Row, Series, in_series
+from ml.stored import days_from_database
+from ml.types import ChainQuotes, Floats, SmileSnapshot
 
-Advance = Callable[[int, int], None]
-"""Called with smiles done and smiles in all (0 where that is not known)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """The accepted quotes of one smile; arrays have shape (m,)."""
-
-    log_moneyness: Floats
-    mid_iv: Floats
-    half_spread: Floats
-    """Half of ask minus bid, in volatility."""
+__all__ = ["Advance", "Observed", "Row", "Series", "days_from_database", "days_from_quotes",
+           "in_series"]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One expiry at one instant; NaN where no smile could be made."""
+def days_from_quotes(paths: Sequence[str | Path], until: datetime | None = None,
+                     advance: Advance | None = None, conventions_of: ConventionsOf = conventions,
+                     within_day: bool = True) -> Iterator[list[Series]]:
+    """The series of each New York day of quotes, of any symbols and step, in order.
 
-    symbol: str
-    expiry: date
-    at: datetime
-    tau: float
-    underlying: float
-    forward: float
-    atm_vol: float
-    grid_vol: Floats
-    grid_observed: Bools
-    features: Floats
-    quotes: Observed
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """The smiles of one expiry in time order; T of them."""
-
-    symbol: str
-    expiry: date
-    at: list[datetime]
-    times_s: Floats
-    """Epoch seconds of `at`, (T,)."""
-    day: list[date]
-    """New York date of each row."""
-    tau: Floats
-    underlying: Floats
-    forward: Floats
-    atm_vol: Floats
-    grid_vol: Floats
-    """(T, 17)"""
-    grid_observed: Bools
-    """(T, 17)"""
-    features: Floats
-    """(T, n) of `ml.features.INSTANT_FEATURES`."""
-    quotes: list[Observed]
-
-    def window(self, rows: np.ndarray) -> SmileWindow:
-        """The rows at these places, ascending, as a model's window."""
-        return SmileWindow(
-            at=[self.at[row] for row in rows], tau=self.tau[rows],
-            underlying=self.underlying[rows], forward=self.forward[rows],
-            atm_vol=self.atm_vol[rows], grid_vol=self.grid_vol[rows],
-            features=self.features[rows])
-
-
-def from_quotes(paths: Sequence[str | Path], until: datetime | None = None,
-                advance: Advance | None = None,
-                conventions_of: ConventionsOf = conventions) -> list[Series]:
-    """The series of quotes files; `until` is the last instant that is looked at.
-
-    `conventions_of` must be those of the stage whose smiles the model will see.
+    A path is a quotes file, a Lean or snapshot folder, or a folder of quotes files; they may
+    overlap in time. `until` is the last instant that is looked at. `conventions_of` must be those
+    of the stage whose smiles the model will see. Unless `within_day`, a history of one day is
+    refused before its smiles are made.
 
     Raises:
-        QuotesFileError: a file is not a quotes file.
-        TrainingDataError: the files hold no smile.
+        QuotesFileError: a path is none of these, or its quotes are wrong.
+        TrainingDataError: one day only, or no smile at all.
     """
-    return in_series(row for path in paths
-                     for row in _smiles(Path(path), until, advance, conventions_of))
+    sources = survey(paths, until)
+    if not within_day and _is_one_day(sources, until):
+        raise TrainingDataError(ONE_DAY)
+    return _with_smiles(_days(sources, until, advance, Surfaces(conventions_of)))
 
 
-def _smiles(path: Path, until: datetime | None, advance: Advance | None,
-            conventions_of: ConventionsOf) -> Iterator[Row]:
-    frame = read_quotes(path)
-    if until is not None:
-        frame = frame[frame["ts"] <= until].reset_index(drop=True)
-    total = len(frame[["ts", "symbol", "expiry"]].drop_duplicates())
-    surfaces, done = Surfaces(conventions_of), 0
-    for chains in by_instant(iter_chains(frame)):
-        for smile in surfaces.build(chains).smiles:
-            yield _row(smile)
-        done += len(chains)
-        if advance is not None:
-            advance(done, total)
+def _is_one_day(sources: Sequence[Source], until: datetime | None) -> bool:
+    ends = {session_day(at if until is None else min(at, until))
+            for source in sources for at in (source.first, source.last)}
+    return len(ends) == 1
 
 
-def _row(smile: SmileSnapshot) -> Row:
+def _days(sources: Sequence[Source], until: datetime | None, advance: Advance | None,
+          surfaces: Surfaces) -> Iterator[list[Series]]:
+    done, total = 0, sum(source.quotes for source in sources)
+    groups = itertools.groupby(instants(sources, until), key=lambda one: session_day(one[0]))
+    for _, day in groups:
+        rows: list[Row] = []
+        for _, frames in day:
+            rows += _rows(frames, surfaces)
+            done += sum(map(len, frames))
+            if advance is not None:
+                advance(done, total)
+        yield in_series(rows)
+
+
+def _rows(frames: Sequence[pd.DataFrame], surfaces: Surfaces) -> Iterator[Row]:
+    """The rows of one instant; where two sources have an expiry, the last one counts."""
+    by_symbol: dict[str, list[ChainQuotes]] = {}
+    for frame in frames:
+        for chain in iter_chains(frame):
+            by_symbol.setdefault(chain.symbol, []).append(chain)
+    for chains in by_symbol.values():
+        smiles = surfaces.build(chains).smiles
+        yield from map(_row, smiles, surface_features(smiles))
+
+
+def _row(smile: SmileSnapshot, features: Floats) -> Row:
     points = smile.quotes
     observed = Observed(points.log_moneyness, points.mid_iv, (points.ask_iv - points.bid_iv) / 2)
     return Row(smile.symbol, smile.expiry, smile.at, smile.tau, smile.underlying, smile.forward,
-               smile.atm_vol, smile.grid_vol, smile.grid_observed, instant_features(smile),
-               observed)
+               smile.atm_vol, smile.grid_vol, smile.grid_observed, features, observed)
 
 
-_COLUMNS = ("symbol", "expiry", "ts", "tau", "underlying", "forward", "atm_vol", "grid_vol",
-            "grid_observed", "features", "quote_strike", "quote_mid_iv", "quote_bid_iv",
-            "quote_ask_iv")
-_QUERY = (f"SELECT {', '.join(_COLUMNS)} FROM option_features "
-          "WHERE (%(symbol)s IS NULL OR symbol = %(symbol)s) "
-          "AND (%(until)s IS NULL OR ts <= %(until)s::timestamptz) "
-          "ORDER BY symbol, expiry, ts")
-
-
-def from_database(url: str, until: datetime | None = None, symbol: str | None = None,
-                  advance: Advance | None = None) -> list[Series]:
-    """The series in the table `option_features`, of one symbol or of all.
-
-    Raises:
-        TrainingDataError: the database holds no smile.
-        UnavailableError: it does not answer.
-    """
-    try:
-        return in_series(_stored(url, until, symbol, advance))
-    except psycopg2.Error as error:
-        reason = " ".join(str(error).split())
-        raise UnavailableError(f"the history can't be read from the database: {reason}") \
-            from error
-
-
-def _stored(url: str, until: datetime | None, symbol: str | None,
-            advance: Advance | None) -> Iterator[Row]:
-    connection = psycopg2.connect(url, application_name="trainer", connect_timeout=5)
-    try:
-        with connection, connection.cursor("history") as cursor:
-            cursor.itersize = 2000
-            cursor.execute(_QUERY, {"symbol": symbol, "until": until})
-            for done, values in enumerate(cursor, start=1):
-                yield _stored_row(dict(zip(_COLUMNS, values, strict=True)))
-                if advance is not None:
-                    advance(done, 0)
-    finally:
-        connection.close()
-
-
-def _stored_row(values: dict) -> Row:  # type: ignore[type-arg]
-    forward = _number(values["forward"])
-    mid, bid, ask = (_numbers(values[f"quote_{side}_iv"]) for side in ("mid", "bid", "ask"))
-    observed = Observed(np.log(_numbers(values["quote_strike"]) / forward), mid, (ask - bid) / 2)
-    return Row(values["symbol"], values["expiry"], values["ts"], _number(values["tau"]),
-               _number(values["underlying"]), forward, _number(values["atm_vol"]),
-               _numbers(values["grid_vol"]), np.asarray(values["grid_observed"], bool),
-               _numbers(values["features"]), observed)
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _numbers(values: Sequence[float | None]) -> Floats:
-    return np.asarray(values, dtype=np.float64)
-
-
-def in_series(rows: Iterable[Row]) -> list[Series]:
-    """The rows, each expiry's in time order and once per instant.
-
-    Raises:
-        TrainingDataError: there are none.
-    """
-    groups: dict[tuple[str, date], dict[datetime, Row]] = defaultdict(dict)
-    for row in rows:
-        groups[row.symbol, row.expiry][row.at] = row
-    if not any(np.isfinite(row.atm_vol) for group in groups.values() for row in group.values()):
-        raise TrainingDataError("the history holds no smile: no expiry has enough good quotes "
-                                "at any instant")
-    return [_series([group[at] for at in sorted(group)]) for _, group in sorted(groups.items())]
-
-
-def _series(rows: list[Row]) -> Series:
-    def column(name: str) -> np.ndarray:
-        return np.array([getattr(row, name) for row in rows])
-
-    at = [row.at for row in rows]
-    return Series(
-        symbol=rows[0].symbol, expiry=rows[0].expiry, at=at,
-        times_s=np.array([moment.timestamp() for moment in at]),
-        day=[session_day(moment) for moment in at], tau=column("tau"),
-        underlying=column("underlying"), forward=column("forward"), atm_vol=column("atm_vol"),
-        grid_vol=column("grid_vol"), grid_observed=column("grid_observed"),
-        features=column("features"), quotes=[row.quotes for row in rows])
+def _with_smiles(days: Iterable[list[Series]]) -> Iterator[list[Series]]:
+    """The days as they are, and at the end a refusal if none had a smile."""
+    found = False
+    for day in days:
+        found = found or any(series.has_smile() for series in day)
+        yield day
+    if not found:
+        raise TrainingDataError(NO_SMILE)

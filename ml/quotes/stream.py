@@ -35,11 +35,16 @@ def iter_instants(path: str | Path) -> Iterator[pd.DataFrame]:
 def _instants(path: Path) -> Iterator[pd.DataFrame]:
     frames = _row_groups(path) if is_parquet(path) and _in_order(path) else [read_quotes(path)]
     for frame in frames:
-        times = frame["ts"].to_numpy(dtype="datetime64[us]")
-        bounds = [0, *(np.flatnonzero(times[1:] != times[:-1]) + 1).tolist(), len(frame)]
-        for first, last in itertools.pairwise(bounds):
-            if last > first:
-                yield frame.iloc[first:last].reset_index(drop=True)
+        yield from iter_frame(frame)
+
+
+def iter_frame(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The quotes of each `ts` of a frame as `read_quotes` gives it, in order."""
+    times = frame["ts"].to_numpy(dtype="datetime64[us]")
+    bounds = [0, *(np.flatnonzero(times[1:] != times[:-1]) + 1).tolist(), len(frame)]
+    for first, last in itertools.pairwise(bounds):
+        if last > first:
+            yield frame.iloc[first:last].reset_index(drop=True)
 
 
 def _in_order(path: Path) -> bool:
