@@ -29,7 +29,6 @@ INSTANT_FEATURES: tuple[str, ...] = (
     "parity_gap",  # ln(forward / underlying)
     "forward_error",  # standard error of the forward, in σ_ATM √τ
     "term_slope",  # of at-the-money volatility by ln τ over this expiry and its neighbours
-    "neighbour_gap",  # atm_vol minus what the neighbours have at this ln τ
 )
 WINDOW_FEATURES: tuple[str, ...] = (
     *(f"deviation_z{z:+.2f}" for z in GRID_Z),  # grid smile minus the window's filtered smile
@@ -49,9 +48,8 @@ WINDOW_FEATURES: tuple[str, ...] = (
     "squared_return",  # scaled_return squared
     "short_realised_over_implied",  # as above, of the last `SHORT_ROWS` rows up to each
     "slow_atm",  # log_atm_vol minus its slow mean up to the row, weight `SLOW_WEIGHT` a row
-    "slow_skew",  # the same of skew, …
-    "slow_curvature",
-    "slow_gap",  # … and of the gap to the neighbouring expiries
+    "slow_skew",  # the same of skew …
+    "slow_curvature",  # … and of curvature
 )
 DEVIATIONS = slice(0, len(GRID_Z))
 """The window's columns that are the smile itself."""
@@ -85,26 +83,21 @@ class SmileWindow:
 
 
 def surface_features(smiles: Sequence[SmileSnapshot]) -> list[Floats]:
-    """`INSTANT_FEATURES` of all smiles of one symbol at one instant, each (n,), in their order.
+    """`INSTANT_FEATURES` of all smiles of one symbol at one instant, each (n,), in their order."""
+    slopes = term_slopes(np.array([smile.tau for smile in smiles]),
+                         np.array([smile.atm_vol for smile in smiles]))
+    return [instant_features(smile, slope)
+            for smile, slope in zip(smiles, slopes.tolist(), strict=True)]
 
-    An expiry's neighbours are the next shorter and the next longer one that have a smile.
+
+def term_slopes(tau: Floats, atm_vol: Floats) -> Floats:
+    """Slope of at-the-money volatility by ln τ at each of E expiries, (E,).
+
+    It is that of the least-squares line through an expiry, the next shorter and the next longer
+    one that have a smile; NaN for an expiry without a smile, or alone. Volatilities of 0.20 at
+    τ = 0.1 and 0.22 at 0.2 have the slope 0.02 / ln 2 = 0.0289.
     """
-    terms = term_features(np.array([smile.tau for smile in smiles]),
-                          np.array([smile.atm_vol for smile in smiles]))
-    return [instant_features(smile, *term)
-            for smile, term in zip(smiles, terms.tolist(), strict=True)]
-
-
-def term_features(tau: Floats, atm_vol: Floats) -> Floats:
-    """Slope and gap of expiries with τ and at-the-money volatility (E,), shape (E, 2).
-
-    The slope is that of the least-squares line of volatility by ln τ through an expiry and its
-    neighbours. The gap is the volatility minus what the neighbours have at this ln τ, linear
-    between them, and the nearest's beyond. Both NaN for an expiry without a smile, or alone.
-    Volatilities of 0.20 at τ = 0.1 and 0.22 at 0.2 have the slope 0.02 / ln 2 = 0.0289, and gaps
-    of −0.02 and 0.02.
-    """
-    found = np.full((len(tau), 2), np.nan)
+    slopes = np.full(len(tau), np.nan)
     with np.errstate(all="ignore"):
         level = np.log(tau)
     known = np.flatnonzero(np.isfinite(level) & (atm_vol > 0) & np.isfinite(atm_vol))
@@ -112,18 +105,15 @@ def term_features(tau: Floats, atm_vol: Floats) -> Floats:
     for place, row in enumerate(order):
         near = order[max(place - 1, 0):place + 2]
         x = level[near] - level[near].mean()
-        others = near[near != row]
-        if len(others) and x.any():
-            gap = atm_vol[row] - np.interp(level[row], level[others], atm_vol[others])
-            found[row] = x @ atm_vol[near] / (x @ x), gap
-    return found
+        if x.any():
+            slopes[row] = x @ atm_vol[near] / (x @ x)
+    return slopes
 
 
-def instant_features(snapshot: SmileSnapshot, term_slope: float = np.nan,
-                     neighbour_gap: float = np.nan) -> Floats:
+def instant_features(snapshot: SmileSnapshot, term_slope: float = np.nan) -> Floats:
     """`INSTANT_FEATURES` of a smile, shape (n,): each finite, or NaN where it is unknown.
 
-    What other expiries say of it is given; `surface_features` knows.
+    The slope takes the other expiries to know: see `surface_features`.
     """
     grid, quotes = snapshot.grid_vol, snapshot.quotes
     angle = np.pi * session_fraction(snapshot.at)
@@ -144,7 +134,6 @@ def instant_features(snapshot: SmileSnapshot, term_slope: float = np.nan,
             np.log(snapshot.forward) - np.log(snapshot.underlying),
             snapshot.forward_error / np.float64(snapshot.forward * deviation),
             term_slope,
-            neighbour_gap,
         ])
     return np.where(np.isfinite(values), values, np.nan)
 
@@ -180,12 +169,12 @@ def window_input(window: SmileWindow, filter_weight: float = FILTER_WEIGHT) -> F
         values[source] for values in (window.forward, window.atm_vol, window.grid_vol)
     )
     clock = _columns(window, ("log_tau", "session_sin", "session_cos"))
-    smile = _columns(window, ("skew", "curvature", "half_spread", "quote_age_s", "term_slope",
-                              "neighbour_gap"))[source]
+    smile = _columns(window, ("skew", "curvature", "half_spread", "quote_age_s",
+                              "term_slope"))[source]
     log_tau, sine, cosine = _filled(clock).T
-    skew, curvature, half_spread, age, slope, gap = _filled(smile).T
+    skew, curvature, half_spread, age, slope = _filled(smile).T
     moves, variances = _return_columns(forward, atm, window.at)
-    shape = np.column_stack([np.log(atm), skew, curvature, gap])
+    shape = np.column_stack([np.log(atm), skew, curvature])
     return np.column_stack([
         grid - filtered_smile(window.grid_vol, filter_weight),
         np.log(atm), log_tau, skew, curvature, half_spread, *moves, sine, cosine,
