@@ -95,7 +95,8 @@ def effective_count(series: Floats) -> float:
     return float(min(count, max(1.0, count / (1.0 + 2.0 * kept.sum()))))
 
 
-def shift(quantiles: Floats, reference_count: float, values: Floats, at_s: Floats) -> Shift:
+def shift(quantiles: Floats, reference_count: float, values: Floats, at_s: Floats,
+          least: int = LEAST_SAMPLES) -> Shift:
     """The shift of values (n,), taken at times (n,), against a reference's quantiles.
 
     Values of one instant count as one, for they are dependent too. The limit of the index is the
@@ -105,7 +106,7 @@ def shift(quantiles: Floats, reference_count: float, values: Floats, at_s: Float
     """
     known = np.isfinite(values)
     values, at_s = values[known], at_s[known]
-    if len(values) < LEAST_SAMPLES:
+    if len(values) < least:
         return unknown(len(values))
     effective = effective_count(_by_instant(values, at_s))
     outside = float(np.mean((values < quantiles[0]) | (values > quantiles[-1])))

@@ -57,6 +57,11 @@ INCOMPLETE_INSTANTS = Counter(
 FORECASTS = Counter("smile_predictor_forecasts_total", "Forecasts made.", ["role"])
 FALLBACKS = Counter("smile_predictor_fallbacks_total",
                     "Forecasts where the baseline stood in, by reason.", ["reason"])
+SHADOWS_REFUSED = Counter("smile_predictor_shadows_refused_total",
+                          "Answers of a shadow that could not be believed.")
+BAND_SCALE = Gauge("smile_predictor_band_scale_ratio",
+                   "Factor on the calibrated half-widths of the bands issued now.",
+                   ["symbol", "horizon_s"])
 MODEL_SERVER_SECONDS = Histogram("smile_predictor_model_server_seconds",
                                  "Round trip to the model server.", buckets=LATENCY_BUCKETS)
 REPAIRED = Counter("smile_predictor_repaired_total",
@@ -72,14 +77,26 @@ MODEL_RELOADS = Counter("smile_model_server_loads_total", "Models loaded since t
 
 # --- monitor
 SCORED = Counter("smile_monitor_scored_total", "Forecasts scored.", ["outcome"])
+FORECAST_LABELS = ("symbol", "source", "role", "model", "horizon_s")
 ERROR_BP = Gauge("smile_monitor_error_bp",
-                 "Rolling root mean square error of forecasts, basis points.",
-                 ["symbol", "model", "horizon_s"])
+                 "Rolling root mean square error of forecasts, basis points.", FORECAST_LABELS)
 SKILL = Gauge("smile_monitor_skill_ratio",
-              "1 − MSE(model) / MSE(filtered persistence), rolling.",
-              ["symbol", "model", "horizon_s"])
+              "1 − MSE(model) / MSE(filtered persistence), rolling.", FORECAST_LABELS)
+SKILL_BEST = Gauge("smile_monitor_skill_against_best_ratio",
+                   "1 − MSE(model) / MSE of the best of all baselines, rolling.",
+                   FORECAST_LABELS)
 COVERAGE = Gauge("smile_monitor_coverage_ratio", "Observed quotes inside the band, rolling.",
-                 ["symbol", "model", "horizon_s"])
+                 FORECAST_LABELS)
+DRIFT_LABELS = ("symbol", "source", "kind", "subject")
+DRIFT_PSI = Gauge("smile_monitor_drift_psi",
+                  "Population stability index of a feature against the training fold, or of the "
+                  "champion's errors at a horizon against those of its first day.", DRIFT_LABELS)
+DRIFT_KS = Gauge("smile_monitor_drift_ks",
+                 "Kolmogorov-Smirnov distance of the same.", DRIFT_LABELS)
+DRIFT_FOUND = Gauge("smile_monitor_drift_found",
+                    "1 where the last check found drift or lost skill.", DRIFT_LABELS)
+RETRAININGS = Counter("smile_monitor_retrainings_total",
+                      "Retrainings asked for and ended, by what became of them.", ["outcome"])
 
 # --- simulator
 SIMULATOR_CLIENTS = Gauge("smile_simulator_clients", "Connected TWS clients.")

@@ -1,4 +1,4 @@
-"""The monitor: `predicted_smile` and `option_features` → `prediction_scores`."""
+"""The monitor: `predicted_smile` and `option_features` → `prediction_scores`, drift, retraining."""
 
 from contextlib import ExitStack
 
@@ -10,8 +10,12 @@ from services.common.errors import Unavailable
 from services.common.health import Heartbeat, serve
 from services.common.lifecycle import Stop
 from services.common.settings import load
+from services.monitor.champion import Champion
+from services.monitor.process import ProcessLauncher
+from services.monitor.retraining import Launcher, Retraining
 from services.monitor.settings import MonitorSettings
 from services.monitor.step import Monitor
+from services.monitor.watch import DriftWatch
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -29,19 +33,42 @@ def run(settings: MonitorSettings, stop: Stop) -> None:
     with ExitStack() as stack:
         stack.enter_context(serve(settings.metrics_port, heartbeat))
         database = stack.enter_context(Database(settings.database_url, "monitor"))
-        monitor = Monitor(database, settings)
-        log.info("scoring", every_s=settings.monitor_interval_seconds)
+        champion = Champion(settings.model_server_url, settings.monitor_contract_seconds)
+        monitor = Monitor(database, settings, champion)
+        launcher = launcher_of(settings)
+        retraining = None if launcher is None else stack.enter_context(Retraining(
+            database, launcher, settings.retrain_cooldown_seconds,
+            settings.retrain_timeout_seconds))
+        watch = DriftWatch(database, settings, retraining)
+        log.info("scoring", every_s=settings.monitor_interval_seconds, retrain=settings.retrain)
         while not stop:
             heartbeat.beat()
-            if not turn(monitor):
+            if not turn(monitor, watch, champion, retraining):
                 stop.wait(settings.monitor_interval_seconds)
 
 
-def turn(monitor: Monitor) -> bool:
+def turn(monitor: Monitor, watch: DriftWatch, champion: Champion,
+         retraining: Retraining | None) -> bool:
     """One pass; True if there is more to do at once. A database that is away is waited for."""
     try:
-        return monitor.step()
+        more = monitor.step()
+        watch.step(monitor.clocks, champion.now())
+        if retraining is not None:
+            retraining.step()
     except Unavailable as error:
         metrics.RETRIES.labels("monitor").inc()
         log.warning("will try again", why=str(error))
         return False
+    return more
+
+
+def launcher_of(settings: MonitorSettings) -> Launcher | None:
+    """What retrains, if anything does."""
+    if settings.retrain == "process":
+        return ProcessLauncher(settings.retrain_command)
+    if settings.retrain == "job":
+        from services.monitor import job  # the client of Kubernetes takes its time and memory
+
+        return job.connect(settings.retrain_namespace, settings.retrain_cronjob,
+                           settings.retrain_timeout_seconds)
+    return None

@@ -1,10 +1,10 @@
-"""What the monitor reads from the tables and writes to them."""
+"""What the monitor reads from the tables to score forecasts, and the scores that it writes."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,21 +12,29 @@ from ml.smile.grid import GRID_SIZE
 from ml.types import Floats
 from services.common.database import Database, upsert
 from services.monitor import statements
-from services.monitor.score import Due, Filter, Observed, Past, Score, observed
+from services.monitor.past import Filter, Past
+from services.monitor.score import BASELINES, Due, Observed, Score, observed
 
 Column = list[float | None]
 Instant = tuple[date, datetime]
 """An expiry and a time of it."""
 TABLE = "prediction_scores"
 KEY = ("symbol", "expiry", "made_at", "horizon_s", "model_name")
-ERRORS = ("error_bp", "persistence_bp", "filtered_persistence_bp", "sticky_strike_bp",
-          "coverage", "half_spread_bp")
-COLUMNS = (*KEY, "target_at", "observed_at", "role", "quotes", *ERRORS)
+BASELINE_COLUMNS = tuple(f"{name}_bp" for name in BASELINES)
+ERRORS = ("error_bp", *BASELINE_COLUMNS, "coverage", "half_spread_bp")
+COLUMNS = (*KEY, "target_at", "observed_at", "role", "source", "model_version", "quotes", *ERRORS)
+
+
+class Stream(NamedTuple):
+    """The quotes of one symbol from one source: these have a clock of their own."""
+
+    symbol: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Which forecasts of a symbol to look at, by the market's clock."""
+    """Which forecasts of a stream to look at, by the market's clock."""
 
     since: datetime
     """Forecasts made earlier are left."""
@@ -39,24 +47,38 @@ class Range:
     limit: int
 
 
-def clocks(database: Database) -> dict[str, datetime]:
-    """The market's clock of each symbol: the time of its latest features."""
-    return {symbol: at for symbol, at in database.rows(statements.CLOCKS) if at is not None}
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """A score of before: `errors` are the forecast's, then those of `BASELINES`, in bp."""
+
+    role: str
+    model_name: str
+    horizon_s: int
+    errors: list[float]
+    coverage: float
 
 
-def frontier(database: Database, symbol: str, since: datetime) -> datetime | None:
-    """A time up to which all forecasts of a symbol are in the table, if there is one."""
-    rows = database.rows(statements.FRONTIER, (symbol, since))
+def clocks(database: Database) -> dict[Stream, datetime]:
+    """The market's clock of each stream: the time of its latest features."""
+    return {Stream(symbol, source): at
+            for symbol, source, at in database.rows(statements.CLOCKS) if at is not None}
+
+
+def frontier(database: Database, stream: Stream, since: datetime,
+             clock: datetime) -> datetime | None:
+    """A time up to which all forecasts of a stream are in the table, if there is one."""
+    rows = database.rows(statements.FRONTIER,
+                         {**stream._asdict(), "since": since, "clock": clock})
     return rows[0][0] if rows else None
 
 
-def due(database: Database, symbol: str, within: Range) -> list[Due]:
+def due(database: Database, stream: Stream, within: Range) -> list[Due]:
     """Forecasts without a score that can have one now, by target time.
 
     One that nothing was observed for is there once its tolerance has passed.
     """
     rows = database.rows(statements.DUE, {
-        "symbol": symbol, "since": within.since, "first": within.first, "last": within.last,
+        **stream._asdict(), "since": within.since, "first": within.first, "last": within.last,
         "settled": within.settled, "tolerance": within.tolerance, "limit": within.limit})
     return [_due(*row) for row in rows]
 
@@ -87,11 +109,14 @@ def pasts(database: Database, symbol: str, instants: set[Instant],
             for instant, known in newest.items()}
 
 
-def recent(database: Database, symbol: str, since: datetime,
-           limit: int) -> list[tuple[str, int, float, float, float]]:
-    """Model, horizon, error, filtered persistence's error and coverage, the oldest first."""
-    rows = database.rows(statements.RECENT, (symbol, since, limit))
-    return [(model, horizon, *map(_float, errors)) for model, horizon, *errors in rows[::-1]]
+def recent(database: Database, stream: Stream, since: datetime, clock: datetime,
+           limit: int) -> list[Recent]:
+    """The latest scores of a stream, the oldest first."""
+    statement = statements.RECENT.format(baselines=", ".join(BASELINE_COLUMNS))
+    rows = database.rows(statement, {**stream._asdict(), "since": since, "clock": clock,
+                                     "limit": limit})
+    return [Recent(role, model, horizon, [*map(_float, errors)], _float(coverage))
+            for role, model, horizon, *errors, coverage in rows[::-1]]
 
 
 def save(database: Database, scored: Sequence[tuple[Due, Score]]) -> None:
@@ -101,17 +126,17 @@ def save(database: Database, scored: Sequence[tuple[Due, Score]]) -> None:
 
 
 def _due(symbol: str, expiry: date, made_at: datetime, horizon_s: int, model_name: str,
-         target_at: datetime, role: str, smile: Column, lower: Column, upper: Column,
-         observed_at: datetime | None) -> Due:
-    return Due(symbol, expiry, made_at, horizon_s, model_name, target_at, role, _floats(smile),
-               _floats(lower), _floats(upper), observed_at)
+         target_at: datetime, role: str, source: str, model_version: str, smile: Column,
+         lower: Column, upper: Column, observed_at: datetime | None) -> Due:
+    return Due(symbol, expiry, made_at, horizon_s, model_name, target_at, role, source,
+               model_version, _floats(smile), _floats(lower), _floats(upper), observed_at)
 
 
 def _row(due: Due, score: Score) -> tuple[Any, ...]:
-    errors = (getattr(score, name) for name in ERRORS)
+    errors = (score.error_bp, *score.against(), score.coverage, score.half_spread_bp)
     return (due.symbol, due.expiry, due.made_at, due.horizon_s, due.model_name, due.target_at,
-            due.observed_at, due.role, score.quotes,
-            *(value if math.isfinite(value) else None for value in errors))
+            due.observed_at, due.role, due.source, due.model_version, score.quotes,
+            *(float(value) if math.isfinite(value) else None for value in errors))
 
 
 def _instants(symbol: str, instants: set[Instant]) -> dict[str, Any]:

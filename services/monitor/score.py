@@ -4,16 +4,20 @@ Errors are root mean squares over the observed mids on the grid, in basis points
 (0.0001); what can't be had is NaN.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import numpy as np
 
 from ml.baselines import band_at, held_by_strike, on_grid, score_curve, score_smile
-from ml.features import filtered_smile
 from ml.types import Bools, Floats
+from services.monitor.past import Past
 
 BP = 1e-4
+BASELINES = ("persistence", "filtered_persistence", "sticky_strike", "ewma", "ar", "har",
+             "kalman")
+"""Those of the table; its columns are called so, and `_bp`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class Due:
     model_name: str
     target_at: datetime
     role: str
+    source: str
+    model_version: str
     smile: Floats
     lower: Floats
     upper: Floats
@@ -46,41 +52,19 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """The filtered persistence that forecasts are held against."""
-
-    step_s: float
-    window: int
-    weight: float
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What the baselines knew when a forecast was made; smiles are (17,)."""
-
-    latest: Floats
-    filtered: Floats
-    tau: float
-    forward: float
-    """Years to expiry and forward of the latest smile."""
-
-    @classmethod
-    def of(cls, grid_vol: Floats, weight: float, tau: float, forward: float) -> "Past":
-        """Of smiles (W, 17) at the filter's steps, the newest last, NaN where there was none."""
-        return cls(grid_vol[-1], filtered_smile(grid_vol, weight), tau, forward)
-
-
-@dataclass(frozen=True, slots=True)
 class Score:
     """One forecast's score; `quotes` is 0 where nothing was observed in time."""
 
     quotes: int = 0
     error_bp: float = np.nan
-    persistence_bp: float = np.nan
-    filtered_persistence_bp: float = np.nan
-    sticky_strike_bp: float = np.nan
+    baselines_bp: Mapping[str, float] = field(default_factory=dict)
+    """Error of each of `BASELINES` that is known."""
     coverage: float = np.nan
     half_spread_bp: float = np.nan
+
+    def against(self) -> list[float]:
+        """The errors of `BASELINES`, in that order."""
+        return [self.baselines_bp.get(name, np.nan) for name in BASELINES]
 
 
 UNOBSERVED = Score()
@@ -95,25 +79,31 @@ def observed(tau: float, forward: float, atm_vol: float, strike: Floats, bid_iv:
                     (ask_iv[used] - bid_iv[used]) / 2)
 
 
-def score(due: Due, seen: Observed, past: Past | None) -> Score:
-    """The score of a forecast; without a past the baselines' errors are NaN."""
+def score(due: Due, seen: Observed, baselines_bp: Mapping[str, float]) -> Score:
+    """The score of a forecast, with what the baselines missed the same quotes by."""
     if not seen.mid_iv.size:
         return UNOBSERVED
-    latest = filtered = np.full_like(due.smile, np.nan)
-    sticky_strike = np.nan
-    if past is not None:
-        latest, filtered = past.latest, past.filtered
-        curve = held_by_strike(latest, past.tau, past.forward, seen.forward)
-        sticky_strike = score_curve(curve, seen.log_moneyness, seen.mid_iv) / BP
     return Score(
         quotes=len(seen.mid_iv),
         error_bp=_error_bp(due.smile, seen),
-        persistence_bp=_error_bp(latest, seen),
-        filtered_persistence_bp=_error_bp(filtered, seen),
-        sticky_strike_bp=sticky_strike,
+        baselines_bp=baselines_bp,
         coverage=_coverage(due, seen),
         half_spread_bp=_median(seen.half_spread) / BP,
     )
+
+
+def baseline_errors(past: Past | None, held: Mapping[str, Floats],
+                    seen: Observed) -> dict[str, float]:
+    """Errors in bp of what a desk would have held; empty without a past or quotes.
+
+    `held` are further smiles (17,) by baseline, held by moneyness.
+    """
+    if past is None or not seen.mid_iv.size:
+        return {}
+    curve = held_by_strike(past.latest, past.tau, past.forward, seen.forward)
+    smiles = {"persistence": past.latest, "filtered_persistence": past.filtered, **held}
+    return {"sticky_strike": score_curve(curve, seen.log_moneyness, seen.mid_iv) / BP,
+            **{name: _error_bp(smile, seen) for name, smile in smiles.items()}}
 
 
 def _error_bp(smile: Floats, seen: Observed) -> float:

@@ -1,31 +1,37 @@
 """The SQL of the monitor; each statement looks through a bounded range of an index."""
 
-# Each symbol by one step in the index, whatever the number of rows.
+# Each symbol and source by one step in the index, whatever the number of rows.
 CLOCKS = """
 WITH RECURSIVE known AS (
-    (SELECT symbol FROM option_features ORDER BY symbol LIMIT 1)
+    (SELECT symbol, source FROM option_features ORDER BY symbol, source LIMIT 1)
     UNION ALL
-    SELECT (SELECT f.symbol FROM option_features f WHERE f.symbol > k.symbol
-            ORDER BY f.symbol LIMIT 1)
-    FROM known k WHERE k.symbol IS NOT NULL)
-SELECT k.symbol, (SELECT f.ts FROM option_features f WHERE f.symbol = k.symbol
-                  ORDER BY f.ts DESC LIMIT 1)
-FROM known k WHERE k.symbol IS NOT NULL"""
+    SELECT n.symbol, n.source FROM known k CROSS JOIN LATERAL (
+        SELECT f.symbol, f.source FROM option_features f
+        WHERE (f.symbol, f.source) > (k.symbol, k.source)
+        ORDER BY f.symbol, f.source LIMIT 1) n)
+SELECT k.symbol, k.source, (
+    SELECT f.ts FROM option_features f WHERE f.symbol = k.symbol AND f.source = k.source
+    ORDER BY f.ts DESC LIMIT 1)
+FROM known k"""
 
+# None of a stream's forecasts is made after its clock, so that newer ones of another are passed.
 FRONTIER = """
 SELECT made_at FROM predicted_smile
-WHERE symbol = %s AND made_at > %s ORDER BY target_at DESC LIMIT 1"""
+WHERE symbol = %(symbol)s AND source = %(source)s AND made_at > %(since)s
+  AND target_at <= %(clock)s + INTERVAL '1 day'
+ORDER BY target_at DESC LIMIT 1"""
 
 DUE = """
-SELECT p.symbol, p.expiry, p.made_at, p.horizon_s, p.model_name, p.target_at, p.role,
-       p.smile, p.lower, p.upper, o.ts
+SELECT p.symbol, p.expiry, p.made_at, p.horizon_s, p.model_name, p.target_at, p.role, p.source,
+       p.model_version, p.smile, p.lower, p.upper, o.ts
 FROM predicted_smile p
 LEFT JOIN LATERAL (
     SELECT f.ts FROM option_features f
     WHERE f.symbol = p.symbol AND f.expiry = p.expiry AND f.reason IS NULL
+      AND f.source = p.source
       AND f.ts >= p.target_at AND f.ts <= p.target_at + %(tolerance)s
     ORDER BY f.ts LIMIT 1) o ON true
-WHERE p.symbol = %(symbol)s AND p.made_at > %(since)s
+WHERE p.symbol = %(symbol)s AND p.source = %(source)s AND p.made_at > %(since)s
   AND p.target_at >= %(first)s AND p.target_at <= %(last)s
   AND (o.ts IS NOT NULL OR p.target_at < %(settled)s)
   AND NOT EXISTS (
@@ -56,6 +62,8 @@ CROSS JOIN LATERAL (
     ORDER BY f.ts DESC LIMIT 1) f"""
 
 RECENT = """
-SELECT model_name, horizon_s, error_bp, filtered_persistence_bp, coverage
+SELECT role, model_name, horizon_s, error_bp, {baselines}, coverage
 FROM prediction_scores
-WHERE symbol = %s AND made_at > %s AND quotes > 0 ORDER BY target_at DESC LIMIT %s"""
+WHERE symbol = %(symbol)s AND source = %(source)s AND made_at > %(since)s
+  AND target_at <= %(clock)s AND quotes > 0
+ORDER BY target_at DESC LIMIT %(limit)s"""

@@ -5,25 +5,22 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
+from ml.contract import ModelContract
 from services.common import metrics
 from services.common.database import Database
 from services.monitor import queries
-from services.monitor.queries import Instant, Range
-from services.monitor.rolling import Rolling
-from services.monitor.score import (
-    UNOBSERVED,
-    Due,
-    Filter,
-    Observed,
-    Past,
-    Score,
-    score,
-)
+from services.monitor.champion import Champion
+from services.monitor.past import Filter, Past, held_smiles
+from services.monitor.queries import Instant, Range, Stream
+from services.monitor.rolling import Labels, Rolling
+from services.monitor.score import UNOBSERVED, Due, Observed, Score, baseline_errors, score
 from services.monitor.settings import MonitorSettings
 
 SLICE = timedelta(minutes=15)
+Same = tuple[Instant, int]
+Missed = dict[Same, dict[str, float]]
 PASTS_KEPT = 20_000
-"""0.7 kB each: half an hour of 20 expiries at 2 s."""
+"""2 kB each: half an hour of 20 expiries at 2 s."""
 
 
 class Monitor:
@@ -31,66 +28,84 @@ class Monitor:
 
     Forecasts are written in order of time. So once a pass has found all there was up to a
     forecast made at M, with the market's clock at C, what remains is for later than M or, but
-    for the tolerance, than C. Now and then a pass looks at everything all the same.
+    for the tolerance, than C. Now and then a pass looks at everything all the same. Every symbol
+    and source has its own clock: a recording is scored whatever else the tables hold.
     """
 
-    def __init__(self, database: Database, settings: MonitorSettings,
+    def __init__(self, database: Database, settings: MonitorSettings, champion: Champion,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._database, self._settings, self._clock = database, settings, clock
+        self._champion = champion
+        self.clocks: dict[Stream, datetime] = {}
+        self._contract: ModelContract | None = None
         self._filter = Filter(settings.step_s, settings.window, settings.filter_weight)
         self._rolling = Rolling(settings.monitor_rolling)
-        self._floors: dict[str, datetime] = {}
-        self._full_pass_at: dict[str, float] = {}
-        self._pasts: OrderedDict[tuple[str, Instant], Past] = OrderedDict()
+        self._floors: dict[Stream, datetime] = {}
+        self._full_pass_at: dict[Stream, float] = {}
+        self._pasts: OrderedDict[tuple[Stream, Instant], Past] = OrderedDict()
 
     def step(self) -> bool:
-        """One pass over all symbols; True if there is more to do at once.
+        """One pass over all streams; True if there is more to do at once.
 
         Raises:
             Unavailable: the database does not answer.
         """
         with metrics.STEP_SECONDS.labels("monitor").time():
-            more = [self._symbol(symbol, at)
-                    for symbol, at in queries.clocks(self._database).items()]
+            self._follow_champion()
+            self.clocks = queries.clocks(self._database)
+            more = [self._stream(stream, at) for stream, at in self.clocks.items()]
             self._rolling.publish()
         return any(more)
 
-    def _symbol(self, symbol: str, clock: datetime) -> bool:
+    def _follow_champion(self) -> None:
+        """Hold forecasts against the champion's own filter and baselines."""
+        served = self._champion.now()
+        if served is None or served.contract is self._contract:
+            return
+        self._contract = served.contract
+        filtering = Filter(served.contract.step_s, served.contract.window,
+                           served.contract.filter_weight)
+        if filtering != self._filter:
+            self._filter = filtering
+            self._pasts.clear()
+
+    def _stream(self, stream: Stream, clock: datetime) -> bool:
         settings = self._settings
         since = clock - timedelta(seconds=settings.monitor_lookback_seconds)
         tolerance = timedelta(seconds=settings.monitor_tolerance_seconds)
         # Asked for before the forecasts are: what is written in between is looked at next time.
-        frontier = queries.frontier(self._database, symbol, since)
+        frontier = queries.frontier(self._database, stream, since, clock)
         if frontier is None:
             return False
         settled = clock - tolerance
-        for first, last in _slices(self._floor(symbol, since), clock):
+        for first, last in _slices(self._floor(stream, since, clock), clock):
             within = Range(since, first, last, settled, tolerance, settings.monitor_batch)
-            found = queries.due(self._database, symbol, within)
-            self._save(symbol, found)
+            found = queries.due(self._database, stream, within)
+            self._save(stream, found)
             if len(found) == within.limit:
-                self._floors[symbol] = min(frontier, settled, found[-1].target_at)
+                self._floors[stream] = min(frontier, settled, found[-1].target_at)
                 return True
-        self._floors[symbol] = min(frontier, settled)
+        self._floors[stream] = min(frontier, settled)
         return False
 
-    def _floor(self, symbol: str, since: datetime) -> datetime:
+    def _floor(self, stream: Stream, since: datetime, clock: datetime) -> datetime:
         """The target time before which all is scored."""
-        if symbol not in self._full_pass_at:
-            self._recall(symbol, since)
-        elif self._clock() < self._full_pass_at[symbol]:
-            return max(since, self._floors.get(symbol, since))
-        self._full_pass_at[symbol] = self._clock() + self._settings.monitor_full_pass_seconds
+        if stream not in self._full_pass_at:
+            self._recall(stream, since, clock)
+        elif self._clock() < self._full_pass_at[stream]:
+            return max(since, self._floors.get(stream, since))
+        self._full_pass_at[stream] = self._clock() + self._settings.monitor_full_pass_seconds
         return since
 
-    def _recall(self, symbol: str, since: datetime) -> None:
+    def _recall(self, stream: Stream, since: datetime, clock: datetime) -> None:
         """Begin the rolling metrics where the last run left them."""
         limit = 20 * self._settings.monitor_rolling
-        for model, horizon_s, *errors in queries.recent(self._database, symbol, since, limit):
-            self._rolling.add(symbol, model, horizon_s, *errors)
+        for one in queries.recent(self._database, stream, since, clock, limit):
+            labels = Labels(*stream, one.role, one.model_name, str(one.horizon_s))
+            self._rolling.add(labels, one.errors, one.coverage)
 
-    def _save(self, symbol: str, found: list[Due]) -> None:
-        scored = self._scored(symbol, found)
+    def _save(self, stream: Stream, found: list[Due]) -> None:
+        scored = self._scored(stream, found)
         if not scored:
             return
         queries.save(self._database, scored)
@@ -98,34 +113,50 @@ class Monitor:
         for due, result in scored:
             metrics.SCORED.labels("scored" if result.quotes else "unobserved").inc()
             if result.quotes:
-                self._rolling.add(symbol, due.model_name, due.horizon_s, result.error_bp,
-                                  result.filtered_persistence_bp, result.coverage)
+                labels = Labels(*stream, due.role, due.model_name, str(due.horizon_s))
+                self._rolling.add(labels, [result.error_bp, *result.against()], result.coverage)
 
-    def _scored(self, symbol: str, found: list[Due]) -> list[tuple[Due, Score]]:
+    def _scored(self, stream: Stream, found: list[Due]) -> list[tuple[Due, Score]]:
         seen = queries.observations(
-            self._database, symbol,
+            self._database, stream.symbol,
             {(due.expiry, due.observed_at) for due in found if due.observed_at is not None})
-        self._load_pasts(symbol, {(due.expiry, due.made_at) for due in found
-                                  if due.observed_at is not None})
-        return [(due, self._score(due, seen)) for due in found]
+        missed = self._baselines(stream, [due for due in found if due.observed_at is not None],
+                                 seen)
+        return [(due, _score(due, seen, missed)) for due in found]
 
-    def _score(self, due: Due, seen: dict[Instant, Observed]) -> Score:
-        if due.observed_at is None:
-            return UNOBSERVED
-        past = self._pasts.get((due.symbol, (due.expiry, due.made_at)))
-        return score(due, seen[due.expiry, due.observed_at], past)
+    def _baselines(self, stream: Stream, found: list[Due],
+                   seen: dict[Instant, Observed]) -> Missed:
+        """The baselines' errors, once for all models that forecast the same at the same time."""
+        self._load_pasts(stream, {(due.expiry, due.made_at) for due in found})
+        one_each = list({_same(due): due for due in found}.values())
+        pasts = [self._pasts.get((stream, (due.expiry, due.made_at))) for due in one_each]
+        held = held_smiles(self._contract, pasts, [due.horizon_s for due in one_each])
+        return {_same(due): baseline_errors(past, smiles, seen[due.expiry, due.observed_at])
+                for due, past, smiles in zip(one_each, pasts, held, strict=True)
+                if due.observed_at is not None}
 
-    def _load_pasts(self, symbol: str, instants: set[Instant]) -> None:
+    def _load_pasts(self, stream: Stream, instants: set[Instant]) -> None:
         """Have the past of these instants at hand; the same is asked for by each horizon."""
-        missing = {instant for instant in instants if (symbol, instant) not in self._pasts}
+        missing = {instant for instant in instants if (stream, instant) not in self._pasts}
         self._pasts.update(
-            ((symbol, instant), past) for instant, past in
-            queries.pasts(self._database, symbol, missing, self._filter).items())
+            ((stream, instant), past) for instant, past in
+            queries.pasts(self._database, stream.symbol, missing, self._filter).items())
         for instant in instants:
-            if (symbol, instant) in self._pasts:
-                self._pasts.move_to_end((symbol, instant))
+            if (stream, instant) in self._pasts:
+                self._pasts.move_to_end((stream, instant))
         while len(self._pasts) > PASTS_KEPT + len(instants):
             self._pasts.popitem(last=False)
+
+
+def _score(due: Due, seen: dict[Instant, Observed], missed: Missed) -> Score:
+    if due.observed_at is None:
+        return UNOBSERVED
+    return score(due, seen[due.expiry, due.observed_at], missed[_same(due)])
+
+
+def _same(due: Due) -> Same:
+    """What forecasts of several models share: they are scored on the same quotes."""
+    return (due.expiry, due.made_at), due.horizon_s
 
 
 def _slices(first: datetime, last: datetime) -> Iterator[tuple[datetime, datetime]]:

@@ -1,0 +1,113 @@
+"""What a check for drift finds, and what is made of several checks after one another."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+
+from ml.contract import ModelContract
+from ml.drift.statistics import Shift, shift, unknown
+from ml.features import INSTANT_FEATURES
+from ml.types import Floats
+
+Kind = Literal["feature", "residual", "skill"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+LEAST_BLOCKS = 8
+CERTAIN = 1.645
+"""Standard errors that lost skill must be clear of zero by: one-sided 5 %."""
+CALENDAR = ("log_tau", "session_sin", "session_cos")
+"""Features that only tell the time: of a recent day they are never spread as over many."""
+WORDS: dict[str, str] = {"feature": "the features have drifted",
+                         "residual": "its errors have grown",
+                         "skill": "it is worse than the best baseline"}
+"""What each kind says of the champion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One feature, or one horizon's errors or skill, at one check."""
+
+    kind: Kind
+    subject: str
+    """The feature's name, or the horizon in seconds."""
+    shift: Shift
+    skill: float = float("nan")
+    """1 − MSE(model) / MSE(best baseline); of kind `skill` only."""
+
+    @property
+    def found(self) -> bool | None:
+        """Whether it drifted or was lost; None where there was too little to tell."""
+        return self.shift.found
+
+
+def feature_findings(contract: ModelContract, at_s: Floats, features: Floats) -> list[Finding]:
+    """The drift of each feature that the contract has a reference of.
+
+    `features` are `INSTANT_FEATURES` (n, F) of smiles at the times (n,), NaN where unknown. The
+    reference counts as many samples as training had windows, though they were dependent too.
+    """
+    reference = contract.reference
+    return [Finding("feature", name,
+                    shift(np.asarray(quantiles), contract.samples,
+                          features[:, INSTANT_FEATURES.index(name)], at_s))
+            for name, quantiles in zip(reference.names, reference.quantiles, strict=True)
+            if name in INSTANT_FEATURES and name not in CALENDAR]
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Squared errors in bp² at one horizon, summed over blocks of time; arrays are (b,)."""
+
+    at_s: Floats
+    forecasts: Floats
+    model: Floats
+    baselines: Floats
+    """(b, baselines); NaN where one is unknown."""
+
+
+def residual_finding(horizon_s: int, then: Errors | None, now: Errors) -> Finding:
+    """Whether errors are spread otherwise than in the model's first day, and greater.
+
+    What is compared is the root mean square of each block.
+    """
+    if then is None or len(then.model) < LEAST_BLOCKS:
+        return Finding("residual", str(horizon_s), unknown(len(now.model)))
+    before, after = (np.sqrt(errors.model / errors.forecasts) for errors in (then, now))
+    quantiles = np.quantile(before, np.linspace(0.0, 1.0, 101))
+    moved = shift(quantiles, len(before), after, now.at_s, least=LEAST_BLOCKS)
+    if moved.found and np.median(after) <= np.median(before):
+        moved = replace(moved, found=False)
+    return Finding("residual", str(horizon_s), moved)
+
+
+def skill_finding(horizon_s: int, now: Errors) -> Finding:
+    """Whether the model is surely worse than the best baseline on the same forecasts.
+
+    By the mean difference of squared errors over blocks no shorter than the horizon, which
+    hardly depend on each other: it must lie `CERTAIN` standard errors above zero.
+    """
+    rivals = now.baselines[:, np.isfinite(now.baselines).all(axis=0)]
+    if not rivals.size or len(now.model) < LEAST_BLOCKS:
+        return Finding("skill", str(horizon_s), unknown(len(now.model)))
+    best = rivals[:, np.argmin(rivals.sum(axis=0))]
+    worse = now.model - best
+    error = worse.std(ddof=1) / np.sqrt(len(worse))
+    told = replace(unknown(len(worse)), found=bool(worse.mean() > CERTAIN * error))
+    return Finding("skill", str(horizon_s), told, 1.0 - float(now.model.sum() / best.sum()))
+
+
+def reasons(findings: Iterable[tuple[str, bool | None]], share: float) -> frozenset[str]:
+    """The kinds of which at least `share` of what could be told was found."""
+    told: dict[str, list[bool]] = defaultdict(list)
+    for kind, found in findings:
+        if found is not None:
+            told[kind].append(found)
+    return frozenset(kind for kind, values in told.items() if np.mean(values) >= share)
+
+
+def persistent(checks: Sequence[frozenset[str]], needed: int) -> frozenset[str]:
+    """The reasons that each of the last `needed` checks had; none before there are so many."""
+    last = checks[-needed:]
+    return frozenset.intersection(*last) if len(last) == needed else frozenset()
