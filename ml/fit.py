@@ -89,7 +89,7 @@ def _epoch(network: Stacked, training: Batches, optimiser: torch.optim.Optimizer
     for places in torch.split(torch.randperm(len(training), generator=order), args.batch):
         optimiser.zero_grad()
         loss = _loss(network, *training.take(places), args)
-        _refuse_nan(float(loss), epoch)
+        _refuse_nan(float(loss.detach()), epoch)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()

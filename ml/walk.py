@@ -31,6 +31,8 @@ class Walked:
     forecaster: Forecaster
     fitted: Fitted | None
     """How the network learned; None for a baseline."""
+    config: Config
+    """What it was fitted with: as given, or as the search chose."""
 
 
 def walk(dataset: Dataset, config: Config, name: str, progress: Progress,
@@ -64,11 +66,11 @@ def fit_fold(dataset: Dataset, fold: Fold, config: Config, name: str,
     if config.model.kind not in NETWORKS:
         network = _served(dataset, fold, ready, config)
         contract = contract_of(dataset, fold, ready, network, config, name)
-        return Walked(fold, Forecaster(network, ready.scaler, contract), None)
+        return Walked(fold, Forecaster(network, ready.scaler, contract), None, config)
     fitted = fit(dataset.samples, fold, ready.scaler, ready.linear, config,
                  lambda *at: progress.advance(f"fold {fold.number + 1} epochs", *at))
     contract = contract_of(dataset, fold, ready, fitted.network, config, name)
-    return Walked(fold, Forecaster(fitted.network, ready.scaler, contract), fitted)
+    return Walked(fold, Forecaster(fitted.network, ready.scaler, contract), fitted, config)
 
 
 def prepare(dataset: Dataset, fold: Fold, config: Config) -> Prepared:

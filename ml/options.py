@@ -1,0 +1,134 @@
+"""What the commands that train share on the command line: a history, a model, its settings."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ml import args as configuration
+from ml.args import KINDS, Config
+from ml.dataset import Dataset, make_dataset
+from ml.errors import ConfigError, SmileError, UnavailableError
+from ml.history import days_from_quotes
+from ml.pricing.conventions import conventions_with, parse_dividends
+from ml.pricing.dividends import Dividend
+from ml.progress import Progress
+from ml.series import Series
+from ml.stored import days_from_database
+
+DATABASE_URL = "SMILE_DATABASE_URL"
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The options of training that evaluation shares."""
+    options = argparse.ArgumentParser(description=description)
+    add_history(options)
+    options.add_argument("--model", choices=KINDS, default="gru", help="a network or a baseline")
+    options.add_argument("--config", type=Path, metavar="YAML",
+                         help="a file like those in ml/configs; by default the model's own there")
+    options.add_argument("--epochs", type=int, help="most passes over the training part")
+    options.add_argument("--seed", type=int)
+    options.add_argument("--folds", type=int, help="how often to train anew, walking forward")
+    options.add_argument("--trials", type=_count, default=0, metavar="N",
+                         help="search hyperparameters: N random ones, judged on validation")
+    options.add_argument("--step", type=float, metavar="SECONDS",
+                         help="between the rows of a window")
+    options.add_argument("--window", type=int, metavar="ROWS")
+    options.add_argument("--within-day", action="store_true", default=None,
+                         help="split a history of one day by time")
+    options.add_argument("--name", default="smile", help="of the registered model")
+    return options
+
+
+def add_history(options: argparse.ArgumentParser, required: bool = True) -> None:
+    """The options that say where the history comes from."""
+    source = options.add_mutually_exclusive_group(required=required)
+    source.add_argument("--quotes", nargs="+", type=Path, metavar="FILE",
+                        help="quotes files, Parquet or CSV, or folders of them")
+    source.add_argument("--from-database", action="store_true",
+                        help=f"the table option_features at {DATABASE_URL}")
+    options.add_argument("--symbol", help="of the database, this symbol only")
+    options.add_argument("--source", choices=("live", "simulated", "recorded"),
+                         help="of the database, rows of this source only")
+    options.add_argument("--until", type=_instant, metavar="TS",
+                         help="look at nothing later than this instant, e.g. 2026-08-03T15:00Z")
+    options.add_argument("--rate", type=float, default=os.environ.get("SMILE_RATE"),
+                         help="interest rate per year to expect in quotes files (SMILE_RATE)")
+    options.add_argument("--dividends", type=_dividends,
+                         default=os.environ.get("SMILE_DIVIDENDS", ""), metavar="LIST",
+                         help="known cash dividends, 2026-09-18:1.85,… (SMILE_DIVIDENDS)")
+
+
+def _instant(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an instant") from error
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _dividends(text: str) -> tuple[Dividend, ...]:
+    try:
+        return parse_dividends(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of trials")
+    return int(text)
+
+
+def config_of(options: argparse.Namespace) -> Config:
+    """The configuration that the options ask for; raises ConfigError."""
+    path = options.config or configuration.of_kind(options.model)
+    kind = None if options.config else options.model
+    return configuration.load(path, {
+        "model": {"kind": kind},
+        "fit": {"epochs": options.epochs, "seed": options.seed},
+        "data": {"step_s": options.step, "window": options.window, "folds": options.folds,
+                 "within_day": options.within_day}})
+
+
+def dataset_of(options: argparse.Namespace, config: Config, progress: Progress) -> Dataset:
+    """The dataset of the history that the options ask for, made day by day; raises SmileError."""
+    dataset = make_dataset(_days(options, config.data.within_day, progress), config.data)
+    progress.say(f"{len(dataset.samples)} windows of {len(dataset.keys)} expiries")
+    return dataset
+
+
+def _days(options: argparse.Namespace, within_day: bool,
+          progress: Progress) -> Iterator[list[Series]]:
+    def advance(done: int, total: int) -> None:
+        progress.advance("smiles", done, total)
+
+    if options.quotes:
+        return days_from_quotes(options.quotes, options.until, advance,
+                                conventions_with(options.rate, options.dividends), within_day)
+    return days_from_database(required(DATABASE_URL, "--from-database"), options.until,
+                              options.symbol, options.source, advance, within_day)
+
+
+def required(variable: str, option: str) -> str:
+    """A setting of the environment that an option needs; raises ConfigError by its name."""
+    value = os.environ.get(variable, "")
+    if not value:
+        raise ConfigError(f"{variable} is not set; {option} needs it")
+    return value
+
+
+def guarded(action: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> int:
+    """Run a command; a foreseen error becomes one line and an exit code: 1 where something
+    needed does not answer, 2 for a user's mistake."""
+    try:
+        action(options)
+    except UnavailableError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except SmileError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
