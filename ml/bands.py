@@ -28,13 +28,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.baselines import band_at, on_grid
+from ml.smile.grid import MAX_VOL, MIN_VOL
+from ml.smile.grid_repair import repair
 from ml.types import Floats
 
 Ints = NDArray[np.int64]
 LEVEL = 0.9
 """Share of mids that a band is to hold."""
-RATE = 0.1
-"""γ for a horizon of one step."""
+RATE = 0.2
+"""γ for a horizon of one step. Where the noise doubles or halves in the middle of four simulated
+sessions, coverage stays within 2 % of its level at 1 to 30 steps, and ln s moves by 0.1 to 0.17
+on its own; half of it leaves 3 % at 30 steps, twice of it moves the scale by a third."""
 LEAST, MOST = 0.1, 10.0
 """Bounds of the scale."""
 TOLERANCE = 0.5
@@ -99,6 +103,28 @@ def scaled(change: Floats, scale: Floats) -> Floats:
     """
     middle = change[..., 1:2, :]
     return np.asarray(middle + (change - middle) * scale[..., None, None])
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """A forecast as it is published: smile and band (17,), and by how much a repair moved it."""
+
+    smile: Floats
+    lower: Floats
+    upper: Floats
+    moved: float
+
+
+def issue(filtered: Floats, change: Floats, tau: float) -> Issue:
+    """The forecast of a change (3, 17) of the filtered smile (17,), `tau` years before expiry.
+
+    The median passes the arbitrage check and is repaired; a band that it then leaves is made to
+    hold it. NaN where there is no band.
+    """
+    lower, median, upper = filtered + change
+    smile, moved = repair(median, tau)
+    return Issue(smile, np.minimum(np.maximum(lower, MIN_VOL), smile),
+                 np.maximum(np.minimum(upper, MAX_VOL), smile), moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +218,7 @@ def _first_in_step(expiry: Ints, step: Ints, at_s: Floats) -> Ints:
     order = np.lexsort((at_s, step, expiry))
     pairs = np.stack([expiry[order], step[order]])
     new = np.append(True, (np.diff(pairs) != 0).any(axis=0))
-    return order[new[:len(order)]]
+    return np.asarray(order[new[:len(order)]])
 
 
 def _missed(issued: Issued, place: int, scale: float) -> float:

@@ -159,6 +159,8 @@ class Forecast(Message, frozen=True, kw_only=True):
     smile: list[float]
     lower: Column
     upper: Column
+    band_scale: float = 1.0
+    """Factor on the calibrated band's half-widths, by the misses observed until then."""
     repaired: bool
     """True if the raw output broke an arbitrage bound and was moved."""
     note: str | None = None

@@ -84,6 +84,8 @@ def _convert(kind: type[S], given: dict[str, object]) -> S:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$.")
+        if not path:  # of the settings as a whole, which names what it is about
+            raise SettingsError(reason) from error
         name = path.rstrip("`").split("[")[0]
         value = given.get(name, "")
         raise SettingsError(f"{PREFIX}{name.upper()}={value!r} is not valid: {reason}") from error

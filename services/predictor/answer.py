@@ -1,19 +1,10 @@
-"""The model's answer to one case, or why there is none; either way there are forecasts."""
+"""The model's answer to one case, or why there is none; either way there is a word on it."""
 
 from dataclasses import dataclass
 
 from ml.types import Floats
 from services.common import metrics
-from services.common.messages import Forecast
-from services.predictor.forecast import (
-    BASELINE,
-    BASELINE_VERSION,
-    Case,
-    Origin,
-    Shape,
-    baseline_forecasts,
-    model_forecasts,
-)
+from services.predictor.forecast import Case, Origin, Shape, Word, stand_in
 from services.predictor.reply import Changes
 
 
@@ -27,23 +18,27 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the model says of one case."""
+    """What the model says of one case, and its shadow where there is one."""
 
     by: Changes
     change: Floats
-    """(H, Q, 17)"""
+    """(H, 3, 17)"""
+    shadow: "Said | None" = None
 
 
 Answer = Said | Silence
 SHORT = Silence("the history is too short or has a gap", "short_history")
 
 
-def forecasts(case: Case, shape: Shape, answer: Answer, latency_ms: float) -> list[Forecast]:
-    """The model's forecasts of a case, or the baseline's where the model is silent."""
-    if isinstance(answer, Silence):
-        metrics.FALLBACKS.labels(answer.reason).inc()
-        origin = Origin(BASELINE, BASELINE_VERSION, "baseline", latency_ms, answer.why)
-        return baseline_forecasts(case, shape, origin)
-    by = answer.by
-    origin = Origin(by.model_name, by.model_version, by.role, latency_ms)
-    return model_forecasts(case, shape, answer.change, origin)
+def word(case: Case, shape: Shape, answer: Answer, latency_ms: float) -> Word:
+    """The model's word on a case, or its baselines' where it is silent."""
+    if isinstance(answer, Said):
+        return model_word(answer, latency_ms)
+    metrics.FALLBACKS.labels(answer.reason).inc()
+    return stand_in(case, shape, Origin(shape.version, "baseline", latency_ms, answer.why))
+
+
+def model_word(said: Said, latency_ms: float) -> Word:
+    """What a champion or a shadow says."""
+    names = (said.by.model_name,) * len(said.change)
+    return Word(names, said.change, Origin(said.by.model_version, said.by.role, latency_ms))

@@ -1,4 +1,4 @@
-"""From a filtered smile and what a model says of it to the forecasts of one feature row."""
+"""From a filtered smile and what is said of its change to the forecasts of one feature row."""
 
 import math
 from collections.abc import Sequence
@@ -7,15 +7,18 @@ from datetime import timedelta
 
 import numpy as np
 
+from ml.bands import issue, scaled
+from ml.baselines import FILTERED
 from ml.calendar import YEAR_SECONDS
 from ml.contract import ModelContract
-from ml.smile.grid import GRID_SIZE, MAX_VOL, MIN_VOL
-from ml.smile.grid_repair import repair
+from ml.features import DEVIATIONS
+from ml.smile.grid import GRID_SIZE
+from ml.stand_in import StandIns
 from ml.types import Floats
 from services.common.messages import Column, FeatureRow, Forecast, Role
 
-BASELINE = "filtered_persistence"
 BASELINE_VERSION = "1"
+"""Of filtered persistence by the settings, before any contract is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +29,27 @@ class Shape:
     window: int
     filter_weight: float
     horizons_s: tuple[int, ...]
-    half_band: Floats | None = None
-    """Half-width of the baseline's band, (H, 17); None where nobody has measured it."""
+    half_band: Floats
+    """Half-width of the stand-ins' bands, (H, 17); NaN where nobody has measured it."""
+    stand_ins: StandIns
+    version: str = BASELINE_VERSION
+    """Of the model whose stand-ins they are."""
 
     @classmethod
-    def of(cls, contract: ModelContract) -> "Shape":
+    def plain(cls, step_s: float, window: int, filter_weight: float,
+              horizons_s: Sequence[int]) -> "Shape":
+        """Filtered persistence without a band."""
+        horizons = len(horizons_s)
+        return cls(step_s, window, filter_weight, tuple(horizons_s),
+                   np.full((horizons, GRID_SIZE), np.nan),
+                   StandIns.of((), (FILTERED,) * horizons, window))
+
+    @classmethod
+    def of(cls, contract: ModelContract, version: str) -> "Shape":
         """The shape that a model's contract fixes."""
         return cls(contract.step_s, contract.window, contract.filter_weight, contract.horizons_s,
-                   np.array(contract.band_fallback, dtype=np.float64))
+                   np.array(contract.band_fallback, dtype=np.float64),
+                   StandIns.of(contract.baselines, contract.anchor, contract.window), version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +59,8 @@ class Case:
     row: FeatureRow
     filtered: Floats
     """The filtered smile at the row's instant, (17,)."""
+    recent: Floats
+    """The smiles that it was filtered from, (W, 17); NaN where one is missing."""
     window: Floats | None
     """The model's input (W, F); None where too little is known for it."""
 
@@ -51,56 +69,55 @@ class Case:
 class Origin:
     """Who made a forecast, and how long it took."""
 
-    model_name: str
     model_version: str
     role: Role
     latency_ms: float
     note: str | None = None
 
 
-def model_forecasts(case: Case, shape: Shape, change: Floats, origin: Origin) -> list[Forecast]:
-    """The forecasts of a model's `change` (H, Q, 17) of the filtered smile.
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What is said of one case, and by whom."""
 
-    Its quantiles are ascending with the median in the middle; the outer ones are the band.
-    """
-    made = []
-    for place, horizon_s in _horizons(case.row, shape.horizons_s):
-        smiles = case.filtered + change[place]
-        band = smiles[0], smiles[-1]
-        made.append(_forecast(case.row, horizon_s, smiles[len(smiles) // 2], band, origin))
-    return made
+    names: tuple[str, ...]
+    """The model's or the baseline's by horizon, (H,)."""
+    change: Floats
+    """(H, 3, 17) against the filtered smile: lower end of the band, median, upper end."""
+    origin: Origin
 
 
-def baseline_forecasts(case: Case, shape: Shape, origin: Origin) -> list[Forecast]:
-    """The filtered smile held at every horizon."""
-    made = []
-    for place, horizon_s in _horizons(case.row, shape.horizons_s):
-        half = np.full(GRID_SIZE, np.nan) if shape.half_band is None else shape.half_band[place]
-        band = case.filtered - half, case.filtered + half
-        made.append(_forecast(case.row, horizon_s, case.filtered, band, origin))
-    return made
+def stand_in(case: Case, shape: Shape, origin: Origin) -> Word:
+    """The baselines' word on a case: the anchors', or of too short a history the EWMA's."""
+    if case.window is None:
+        said = shape.stand_ins.of_short_history(case.recent, case.filtered)
+    else:
+        said = shape.stand_ins.of_window(case.window[:, DEVIATIONS])
+    middle, half = said.change, shape.half_band
+    return Word(said.names, np.stack([middle - half, middle, middle + half], axis=1), origin)
 
 
-def _horizons(row: FeatureRow, horizons_s: Sequence[int]) -> list[tuple[int, int]]:
-    """Place and length of the horizons that end before the expiry."""
-    left_s = row.tau * YEAR_SECONDS
-    return [(place, length) for place, length in enumerate(horizons_s) if length < left_s]
+def forecasts(case: Case, shape: Shape, word: Word, scales: Floats) -> list[Forecast]:
+    """The forecasts of a word, its bands times `scales` (H,), for the horizons before expiry."""
+    change = scaled(word.change, scales)
+    left_s = case.row.tau * YEAR_SECONDS
+    return [_forecast(case, horizon_s, word.names[place], change[place], float(scales[place]),
+                      word.origin)
+            for place, horizon_s in enumerate(shape.horizons_s) if horizon_s < left_s]
 
 
-def _forecast(row: FeatureRow, horizon_s: int, raw: Floats, band: tuple[Floats, Floats],
+def _forecast(case: Case, horizon_s: int, name: str, change: Floats, scale: float,
               origin: Origin) -> Forecast:
+    row = case.row
     if row.forward is None:
         raise ValueError("a forecast is made of rows with a smile only")
-    smile, moved = repair(raw, row.tau - horizon_s / YEAR_SECONDS)
+    made = issue(case.filtered, change, row.tau - horizon_s / YEAR_SECONDS)
     return Forecast(
         symbol=row.symbol, expiry=row.expiry, made_at=row.ts, horizon_s=horizon_s,
-        target_at=row.ts + timedelta(seconds=horizon_s), model_name=origin.model_name,
+        target_at=row.ts + timedelta(seconds=horizon_s), model_name=name,
         model_version=origin.model_version, role=origin.role, source=row.source,
-        forward=row.forward, smile=smile.tolist(),
-        # A repaired smile may leave its band, which then is made to hold it.
-        lower=_column(np.minimum(np.maximum(band[0], MIN_VOL), smile)),
-        upper=_column(np.maximum(np.minimum(band[1], MAX_VOL), smile)),
-        repaired=moved > 0.0, note=origin.note, latency_ms=origin.latency_ms)
+        forward=row.forward, smile=made.smile.tolist(), lower=_column(made.lower),
+        upper=_column(made.upper), band_scale=scale, repaired=made.moved > 0.0, note=origin.note,
+        latency_ms=origin.latency_ms)
 
 
 def _column(values: Floats) -> Column:

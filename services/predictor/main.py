@@ -12,10 +12,12 @@ from services.common.lifecycle import Stop
 from services.common.messages import OPTION_FEATURES, FeatureRow
 from services.common.produce import Producer
 from services.common.settings import load
+from services.predictor.bands import Bands
 from services.predictor.forecast import Shape
 from services.predictor.history import Histories
 from services.predictor.model_client import ModelClient
 from services.predictor.reload import load_samples
+from services.predictor.reload_bands import load_bands
 from services.predictor.settings import PredictorSettings
 from services.predictor.step import PredictorStage
 
@@ -31,7 +33,8 @@ def main() -> None:
 def run(settings: PredictorSettings, stop: Stop) -> None:
     """Run the predictor until `stop`."""
     heartbeat = Heartbeat()
-    shape = Shape(settings.step_s, settings.window, settings.filter_weight, settings.horizons_s)
+    shape = Shape.plain(settings.step_s, settings.window, settings.filter_weight,
+                        settings.horizons_s)
     with ExitStack() as stack:
         stack.enter_context(serve(settings.metrics_port, heartbeat))
         database = stack.enter_context(Database(settings.database_url, "predictor"))
@@ -40,7 +43,8 @@ def run(settings: PredictorSettings, stop: Stop) -> None:
             settings.model_server_url, settings.model_timeout_seconds,
             settings.model_retry_seconds))
         histories = Histories(partial(load_samples, database))
-        predictor = PredictorStage(database, producer, model, histories, shape)
+        bands = Bands(partial(load_bands, database))
+        predictor = PredictorStage(database, producer, model, histories, bands, shape)
         stage = Stage("predictor", OPTION_FEATURES, FeatureRow, predictor.step,
                       settings.predictor_batch, settings.predictor_batch_seconds)
         run_stage(stage, settings, producer, stop, heartbeat)

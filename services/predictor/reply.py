@@ -4,17 +4,22 @@ from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 import msgspec
-import numpy as np
 from msgspec import Meta
 
 from ml.contract import ModelContract
 from ml.smile.grid import GRID_SIZE
 from ml.types import Floats
+from services.common import forecast_wire as wire
 from services.common.errors import ServiceError
-from services.common.messages import Name, Role
+from services.common.messages import Role
 
 T = TypeVar("T")
+NOBODY = msgspec.msgpack.encode(None)
 Version = Annotated[str, Meta(min_length=1)]
+SHADOW_SUFFIX = ".shadow"
+"""Ends the shadow's name, for the table's key has no role."""
+LONGEST_NAME = 64
+"""Of `messages.Name`."""
 
 
 class ModelRefused(ServiceError):
@@ -28,14 +33,10 @@ class Versioned(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The body of an answer on /forecast; `change` is (B, H, Q, 17)."""
+    """`forecast_wire.Answer` with the shadow left unread, so that it can do no harm."""
 
-    model_name: Name
-    model_version: Version
-    role: Role
-    horizons_s: tuple[int, ...]
-    quantiles: tuple[float, ...]
-    change: list[list[list[list[float]]]]
+    champion: wire.Said
+    shadow: msgspec.Raw = msgspec.Raw(NOBODY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +47,64 @@ class Changes:
     model_version: str
     role: Role
     change: Floats
-    """(B, H, Q, 17): change of the grid smile against the filtered one."""
+    """(B, H, 3, 17): change of the grid smile against the filtered one."""
 
 
-def checked(reply: Reply, contract: ModelContract, windows: int) -> Changes:
-    """The changes of a reply to so many windows.
+def checked(said: wire.Said, role: Role, contract: ModelContract, windows: int) -> Changes:
+    """The changes that are said of so many windows.
 
     Raises:
-        ModelRefused: it does not fit the contract or the windows, or is not finite.
+        ModelRefused: they don't fit the role, the contract or the windows, or are not finite.
     """
-    change = _array(reply.change)
-    asked = (contract.horizons_s, contract.quantiles)
-    shape = (windows, *map(len, asked), GRID_SIZE)
-    if (reply.horizons_s, reply.quantiles) != asked or change.shape != shape:
-        raise ModelRefused(f"the model server's answer does not fit its contract: {change.shape} "
-                           f"with horizons {reply.horizons_s}, not {shape} with "
+    wanted = (windows, len(contract.horizons_s), len(contract.quantiles), GRID_SIZE)
+    fits = (said.horizons_s, said.quantiles) == (contract.horizons_s, contract.quantiles)
+    if not fits or said.change.shape != wanted:
+        raise ModelRefused(f"the {role}'s answer does not fit the contract: {said.change.shape} "
+                           f"with horizons {said.horizons_s}, not {wanted} with "
                            f"{contract.horizons_s}")
-    if not np.isfinite(change).all():
-        raise ModelRefused("the model server's answer holds values that are not finite")
-    return Changes(reply.model_name, reply.model_version, reply.role, change)
+    if said.role != role:
+        raise ModelRefused(f"{said.model_name} answers as {said.role} where the {role} belongs")
+    try:
+        return Changes(_name(said), said.model_version, role, wire.unpack(said.change, 4))
+    except wire.Unreadable as error:
+        raise ModelRefused(f"the {role}'s answer: {error}") from error
+
+
+def _name(said: wire.Said) -> str:
+    """What the forecasts go by."""
+    if said.role != "shadow" or said.model_name.endswith(SHADOW_SUFFIX):
+        return said.model_name
+    name = said.model_name + SHADOW_SUFFIX
+    if len(name) > LONGEST_NAME:
+        raise ModelRefused(f"{name} is longer than {LONGEST_NAME} characters")
+    return name
+
+
+def shadow_of(reply: Reply, contract: ModelContract, windows: int) -> Changes | None:
+    """The challenger's changes, where there is one.
+
+    Raises:
+        ModelRefused: its part can't be read, or does not fit.
+    """
+    if bytes(reply.shadow) == NOBODY:
+        return None
+    try:
+        said = wire.decode(bytes(reply.shadow), wire.Said)
+    except wire.Unreadable as error:
+        raise ModelRefused(f"the shadow's answer can't be read: {error}") from error
+    return checked(said, "shadow", contract, windows)
+
+
+def read_reply(body: bytes) -> Reply:
+    """The body of an answer on the wire; raises ModelRefused as `read`."""
+    try:
+        return wire.decode(body, Reply)
+    except wire.Unreadable as error:
+        raise ModelRefused(f"the model server's answer can't be read: {error}") from error
 
 
 def read(body: bytes, kind: type[T]) -> T:
-    """The body of an answer.
+    """The body of an answer in JSON.
 
     Raises:
         ModelRefused: it is not of this kind; says where.
@@ -77,10 +113,3 @@ def read(body: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ModelRefused(f"the model server's answer can't be read: {error}") from error
-
-
-def _array(nested: list[list[list[list[float]]]]) -> Floats:
-    try:
-        return np.array(nested, dtype=np.float64)
-    except ValueError as error:
-        raise ModelRefused("the model server's answer is ragged") from error

@@ -28,3 +28,7 @@ class PredictorSettings(KafkaSettings, frozen=True, kw_only=True):
     window: Annotated[int, Meta(ge=1, le=1000)] = 10
     filter_weight: Annotated[float, Meta(gt=0, le=1)] = 0.5
     horizons_s: tuple[Annotated[int, Meta(gt=0)], ...] = (60, 300, 900, 1800)
+
+    def __post_init__(self) -> None:
+        if not self.horizons_s or list(self.horizons_s) != sorted(set(self.horizons_s)):
+            raise ValueError("SMILE_HORIZONS_S must name one or more horizons, ascending")

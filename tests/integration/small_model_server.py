@@ -1,4 +1,4 @@
-"""A model server on loopback: answers /contract and /forecast with a constant change.
+"""A model server on loopback: answers for the contract and on the wire with a constant change.
 
 It checks what it is asked as the real one does, and can be told to be late, broken, or to
 become another version.
@@ -15,13 +15,17 @@ import numpy as np
 
 from ml.features import WINDOW_FEATURES
 from ml.smile.grid import GRID_SIZE, GRID_Z
+from services.common import forecast_wire as wire
 from tests.unit.small_baselines import make_baselines, make_reference
 
 HORIZONS = (60, 300, 900, 1800)
 
 
 class SmallModelServer(ThreadingHTTPServer):
-    """`changes` are the low, median and high change of every grid point."""
+    """`changes` are the low, median and high change of every grid point, of the shadow too.
+
+    `answer`, where set, is sent instead of a forecast.
+    """
 
     daemon_threads = True
 
@@ -29,8 +33,10 @@ class SmallModelServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.changes, self.window, self.step_s = changes, window, step_s
         self.version, self.grid_z = "1", GRID_Z.tolist()
+        self.anchor = "filtered_persistence"
+        self.shadow_changes = None
         self.delay_s, self.status, self.answer = 0.0, 200, None
-        self.calls = {"/contract": 0, "/forecast": 0}
+        self.calls = {"/contract": 0, wire.PATH: 0}
         self.batches = []
 
     @property
@@ -51,7 +57,7 @@ class SmallModelServer(ThreadingHTTPServer):
             "name": "constant", "kind": "gru", "step_s": self.step_s, "window": self.window,
             "horizons_s": HORIZONS, "grid_z": self.grid_z, "feature_names": WINDOW_FEATURES,
             "baselines": msgspec.to_builtins(make_baselines(self.window, horizons)),
-            "anchor": ["filtered_persistence"] * horizons,
+            "anchor": [self.anchor] * horizons,
             "reference": msgspec.to_builtins(make_reference()),
             "filter_weight": 0.5, "shrinkage": [1.0] * horizons, "band_offset": [0.0] * horizons,
             "band_fallback": [[0.02] * len(self.grid_z)] * horizons,
@@ -60,15 +66,22 @@ class SmallModelServer(ThreadingHTTPServer):
             "model_version": self.version}
 
     def forecast(self, request):
-        windows = np.array(request["windows"], dtype=float)
+        windows = wire.unpack(request.windows, 3)
         assert windows.shape[1:] == (self.window, len(WINDOW_FEATURES)), windows.shape
-        assert np.isfinite(windows).all() and request["step_s"] == self.step_s
+        assert request.step_s == self.step_s
         self.batches.append(len(windows))
-        change = np.broadcast_to(np.array(self.changes)[None, None, :, None],
-                                 (len(windows), len(HORIZONS), 3, GRID_SIZE))
-        return {"model_name": "constant", "model_version": self.version, "role": "champion",
-                "horizons_s": HORIZONS, "quantiles": [0.05, 0.5, 0.95],
-                "change": change.tolist()}
+        shadow = self.shadow_changes
+        return wire.Answer(
+            champion=self.said(len(windows), self.changes),
+            shadow=None if shadow is None else self.said(len(windows), shadow, "shadow", "9"))
+
+    def said(self, windows, changes, role="champion", version=None):
+        """What a model says of so many windows, by its three changes."""
+        change = np.broadcast_to(np.array(changes)[None, None, :, None],
+                                 (windows, len(HORIZONS), 3, GRID_SIZE))
+        return wire.Said(model_name="constant", model_version=version or self.version, role=role,
+                         horizons_s=HORIZONS, quantiles=(0.05, 0.5, 0.95),
+                         change=wire.pack(change))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -76,17 +89,17 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.calls[self.path] += 1
         time.sleep(self.server.delay_s)
         if self.path == "/contract":
-            answer = self.server.contract()
+            data = json.dumps(self.server.contract()).encode()
         else:
-            answer = self.server.answer or self.server.forecast(body["request"])
-        data = json.dumps(answer).encode()
+            data = self.server.answer or wire.encode(
+                self.server.forecast(wire.decode(body, wire.Request)))
         with contextlib.suppress(ConnectionError):  # a client that waits no longer
             self.send_response(self.server.status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", self.headers["Content-Type"])
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

@@ -1,38 +1,75 @@
-"""The predictor: forecasts, the model over HTTP, the baseline without it."""
+"""The predictor: forecasts, the model over HTTP, the baselines without it."""
 
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import numpy as np
 import pytest
 
+from ml.baselines import stacked
 from ml.calendar import YEAR_SECONDS
 from ml.features import WINDOW_FEATURES, filtered_smile
+from ml.stand_in import StandIns
+from services.common import forecast_wire as wire
 from services.common import messages
 from services.common.errors import Unavailable
 from services.common.messages import Forecast
-from services.predictor.forecast import Case, Origin, Shape, baseline_forecasts, model_forecasts
+from services.predictor.bands import Bands
+from services.predictor.forecast import (
+    Case,
+    Origin,
+    Shape,
+    Word,
+    forecasts,
+    stand_in,
+)
 from services.predictor.history import Histories
 from services.predictor.model_client import ModelClient
+from services.predictor.order import in_order
 from services.predictor.reply import ModelRefused
 from services.predictor.step import COLUMNS, PredictorStage, table_row
 from tests.integration.small_model_server import HORIZONS, SmallModelServer
-from tests.unit.predictor_rows import SHAPE, START, feature_row, minute, nothing_before
+from tests.unit.predictor_rows import (
+    EXPIRY,
+    SHAPE,
+    START,
+    feature_row,
+    minute,
+    no_bands_before,
+    nothing_before,
+)
+from tests.unit.small_baselines import make_baselines
 
+LATER = date(2027, 1, 15)
 WINDOWS = np.zeros((2, 10, len(WINDOW_FEATURES)))
+ONES = np.ones(4)
 
 
 # --- forecasts
 
 def case(vol=0.2, **changes):
-    return Case(feature_row(START, vol, **changes), np.full(17, vol), None)
+    recent = np.full((10, 17), np.nan)
+    recent[-1] = vol
+    return Case(feature_row(START, vol, **changes), np.full(17, vol), recent, None)
+
+
+def model_forecasts(case, change, scales=ONES):
+    word = Word(("m",) * 4, change, Origin("7", "champion", 1.5))
+    return forecasts(case, SHAPE, word, scales)
+
+
+def baseline_forecasts(case, shape=SHAPE, note=None):
+    origin = Origin(shape.version, "baseline", 1.0, note)
+    return forecasts(case, shape, stand_in(case, shape, origin), ONES)
+
+
+def changed(low, median, high):
+    return np.broadcast_to(np.array([low, median, high])[None, :, None], (4, 3, 17))
 
 
 def test_a_model_s_median_is_the_smile_and_its_outer_quantiles_the_band():
-    change = np.broadcast_to(np.array([-0.01, 0.005, 0.02])[None, :, None], (4, 3, 17))
-
-    made = model_forecasts(case(), SHAPE, change, Origin("m", "7", "champion", 1.5))
+    made = model_forecasts(case(), changed(-0.01, 0.005, 0.02))
 
     assert [one.horizon_s for one in made] == list(HORIZONS)
     assert made[0].target_at == START + timedelta(seconds=60)
@@ -43,10 +80,19 @@ def test_a_model_s_median_is_the_smile_and_its_outer_quantiles_the_band():
     assert made[0].note is None and not made[0].repaired and made[0].latency_ms == 1.5
 
 
+def test_a_scale_widens_both_sides_of_its_horizon_s_band_and_is_told():
+    made = model_forecasts(case(), changed(-0.01, 0.005, 0.02), np.array([1.0, 2.0, 0.5, 1.0]))
+
+    assert [one.band_scale for one in made] == [1.0, 2.0, 0.5, 1.0]
+    assert made[1].smile == pytest.approx([0.205] * 17)
+    assert made[1].lower == pytest.approx([0.175] * 17)
+    assert made[1].upper == pytest.approx([0.235] * 17)
+    assert made[2].lower == pytest.approx([0.1975] * 17)
+
+
 def test_rows_have_a_time_that_calendars_hold_and_their_forecasts_may_be_for_later():
     last = datetime(2199, 12, 31, 23, 59, tzinfo=UTC)
-    made = baseline_forecasts(Case(feature_row(last), np.full(17, 0.2), None), SHAPE,
-                              Origin("b", "1", "baseline", 1.0))
+    made = baseline_forecasts(Case(feature_row(last), np.full(17, 0.2), case().recent, None))
 
     assert made[-1].target_at == last + timedelta(seconds=HORIZONS[-1])
     for made_at in (datetime(1, 1, 1, tzinfo=UTC), last + timedelta(minutes=1)):
@@ -57,9 +103,7 @@ def test_rows_have_a_time_that_calendars_hold_and_their_forecasts_may_be_for_lat
 
 
 def test_a_horizon_that_does_not_end_before_the_expiry_is_not_made():
-    left = case(tau=300.0 / YEAR_SECONDS)
-
-    made = baseline_forecasts(left, SHAPE, Origin("b", "1", "baseline", 1.0))
+    made = baseline_forecasts(case(tau=300.0 / YEAR_SECONDS))
 
     assert [one.horizon_s for one in made] == [60]
 
@@ -68,7 +112,7 @@ def test_an_impossible_smile_is_repaired_and_its_band_holds_it():
     change = np.zeros((4, 3, 17))
     change[:, :, 3] = -0.5
 
-    made = model_forecasts(case(), SHAPE, change, Origin("m", "7", "champion", 1.0))[0]
+    made = model_forecasts(case(), change)[0]
 
     assert made.repaired
     assert min(made.smile) > 0
@@ -76,21 +120,57 @@ def test_an_impossible_smile_is_repaired_and_its_band_holds_it():
                in zip(made.lower, made.smile, made.upper, strict=True))
 
 
-def test_the_baseline_holds_the_filtered_smile_without_a_band_nobody_measured():
-    made = baseline_forecasts(case(), SHAPE, Origin("b", "1", "baseline", 1.0, "why"))[0]
+def test_without_a_contract_the_filtered_smile_is_held_without_a_band_nobody_measured():
+    made = baseline_forecasts(case(), note="why")[0]
 
     assert made.smile == pytest.approx([0.2] * 17)
     assert made.lower == made.upper == [None] * 17
-    assert made.note == "why"
+    assert (made.model_name, made.note) == ("filtered_persistence", "why")
 
 
-def test_the_baseline_has_the_contract_s_band():
-    shape = Shape(60.0, 10, 0.5, HORIZONS, np.full((4, 17), 0.02))
+# --- what stands in
 
-    made = baseline_forecasts(case(), shape, Origin("b", "1", "baseline", 1.0))[0]
+ANCHORS = ("kalman", "har", "filtered_persistence", "persistence")
 
-    assert made.lower == pytest.approx([0.18] * 17)
-    assert made.upper == pytest.approx([0.22] * 17)
+
+def shape_of(baselines=None, anchor=ANCHORS):
+    baselines = make_baselines(10, 4) if baselines is None else baselines
+    return Shape(60.0, 10, 0.5, HORIZONS, np.full((4, 17), 0.02),
+                 StandIns.of(baselines, anchor, 10), "7")
+
+
+def test_the_model_s_anchors_stand_in_by_horizon_with_the_contract_s_band():
+    window = np.tile(np.random.default_rng(0).normal(0.0, 0.001, (10, 1)), WINDOWS.shape[2])
+    given = Case(feature_row(START), np.full(17, 0.2), case().recent, window)
+
+    made = baseline_forecasts(given, shape_of())
+
+    expected = 0.2 + stacked(make_baselines(10, 4), ANCHORS, 10).changes(window[None, :, :17])[0]
+    assert [one.model_name for one in made] == list(ANCHORS)
+    assert {(one.model_version, one.role) for one in made} == {("7", "baseline")}
+    assert np.array([one.smile for one in made]) == pytest.approx(expected, abs=1e-12)
+    assert made[2].smile == pytest.approx([0.2] * 17)
+    assert np.array(made[0].upper) - made[0].smile == pytest.approx(0.02)
+
+
+def test_of_a_short_history_the_tuned_ewma_stands_in_and_gaps_repeat_the_row_before():
+    recent = np.full((10, 17), np.nan)
+    recent[[3, 6, 9]] = np.array([0.2, 0.22, 0.24])[:, None]
+    given = Case(feature_row(START), filtered_smile(recent, 0.5), recent, None)
+
+    made = baseline_forecasts(given, shape_of())
+
+    filled = np.array([0.2] * 6 + [0.22] * 3 + [0.24])
+    weights = 0.5 ** np.arange(9, -1, -1.0)
+    assert {one.model_name for one in made} == {"ewma"}
+    assert made[0].smile == pytest.approx([filled @ weights / weights.sum()] * 17)
+
+
+def test_a_contract_without_an_ewma_leaves_the_filtered_smile_to_a_short_history():
+    made = baseline_forecasts(case(), shape_of((), ("filtered_persistence",) * 4))
+
+    assert {one.model_name for one in made} == {"filtered_persistence"}
+    assert made[0].smile == pytest.approx([0.2] * 17)
 
 
 # --- the model server over HTTP
@@ -124,12 +204,12 @@ def test_the_contract_is_learnt_once(server, client):
     client.changes(WINDOWS)
     client.changes(WINDOWS)
 
-    assert client.contract.name == "constant"
-    assert server.calls == {"/contract": 1, "/forecast": 2}
+    assert client.known.contract.name == "constant"
+    assert server.calls == {"/contract": 1, wire.PATH: 2}
 
 
 def test_changes_have_a_place_for_each_window_horizon_quantile_and_point(client):
-    changes = client.changes(WINDOWS)
+    changes = client.changes(WINDOWS).champion
 
     assert changes.change.shape == (2, 4, 3, 17)
     assert (changes.model_name, changes.model_version, changes.role) == (
@@ -146,8 +226,8 @@ def test_after_a_failure_the_server_is_left_alone_for_a_while(server, client, cl
         client.changes(WINDOWS)
     clock.now = 1.5
 
-    assert client.changes(WINDOWS).model_version == "1"
-    assert server.calls["/forecast"] == 3
+    assert client.changes(WINDOWS).champion.model_version == "1"
+    assert server.calls[wire.PATH] == 3
 
 
 def test_a_server_that_is_not_there_is_unavailable(server):
@@ -164,46 +244,83 @@ def test_a_late_server_is_unavailable(server):
         client.changes(WINDOWS)
 
 
-@pytest.mark.parametrize("answer", [
-    {"not": "a forecast"},
-    {"model_name": "m", "model_version": "1", "role": "champion", "horizons_s": HORIZONS,
-     "quantiles": [0.05, 0.5, 0.95], "change": [[[[0.0] * 17] * 3] * 4]},
-    {"model_name": "m", "model_version": "1", "role": "champion", "horizons_s": HORIZONS,
-     "quantiles": [0.05, 0.5, 0.95], "change": [[[[0.0] * 17, [0.0] * 16, [0.0] * 17]] * 4] * 2},
-    {"model_name": "m", "model_version": "1", "role": "champion", "horizons_s": [60],
-     "quantiles": [0.05, 0.5, 0.95], "change": [[[[0.0] * 17] * 3] * 4] * 2},
-], ids=["another thing", "one window", "ragged", "other horizons"])
+def said(role="champion", **others):
+    fields = {"model_name": "m", "model_version": "1", "horizons_s": HORIZONS,
+              "quantiles": (0.05, 0.5, 0.95), "change": wire.pack(np.zeros((2, 4, 3, 17)))}
+    return wire.Said(role=role, **{**fields, **others})
+
+
+def ragged(change=(2, 4, 3, 17)):
+    return wire.Array(change, b"1234")
+
+
+UNFIT = [said(change=wire.pack(np.zeros((1, 4, 3, 17)))), said(change=ragged()),
+         said(change=wire.pack(np.full((2, 4, 3, 17), np.nan))), said(horizons_s=(60,)),
+         said(role="baseline")]
+NAMES = ["one window", "too few bytes", "not a number", "other horizons", "another role"]
+
+
+@pytest.mark.parametrize("answer", [b"junk", msgspec.msgpack.encode({"not": "a forecast"}), *(
+    wire.encode(wire.Answer(champion=one)) for one in UNFIT)],
+    ids=["junk", "another thing", *NAMES])
 def test_an_answer_that_does_not_fit_is_refused(server, client, answer):
     server.answer = answer
     with pytest.raises(ModelRefused):
         client.changes(WINDOWS)
 
 
+# --- the shadow
+
+def test_the_challenger_is_heard_beside_the_champion_under_a_name_of_its_own(server, client):
+    server.shadow_changes = (-0.02, 0.001, 0.02)
+
+    shadow = client.changes(WINDOWS).shadow
+
+    assert (shadow.model_name, shadow.model_version, shadow.role) == (
+        "constant.shadow", "9", "shadow")
+    assert shadow.change[0, 0, :, 0] == pytest.approx([-0.02, 0.001, 0.02])
+
+
+@pytest.mark.parametrize("shadow", [
+    7, {"model_name": ""}, *({**msgspec.to_builtins(one, builtin_types=(bytes,)),
+                              "role": "shadow"} for one in UNFIT[:4]),
+    msgspec.to_builtins(said(), builtin_types=(bytes,)),
+    msgspec.to_builtins(said("shadow", model_name="m" * 60), builtin_types=(bytes,))],
+    ids=["a number", "another thing", *NAMES[:4], "a champion's", "too long a name"])
+def test_a_shadow_that_does_not_fit_is_left_out_and_harms_no_champion(server, client, shadow):
+    champion = msgspec.to_builtins(said(), builtin_types=(bytes,))
+    server.answer = msgspec.msgpack.encode({"champion": champion, "shadow": shadow})
+
+    pair = client.changes(WINDOWS)
+
+    assert pair.shadow is None
+    assert pair.champion.change.shape == (2, 4, 3, 17)
+
+
 def test_a_model_of_another_grid_is_refused_by_name(server, client):
     server.grid_z = [z + 0.1 for z in server.grid_z]
     with pytest.raises(ModelRefused, match="grid"):
         client.learn()
-    assert client.contract is None
+    assert client.known is None
 
 
 def test_a_new_version_brings_its_contract(server, client):
     client.changes(WINDOWS)
     server.version = "2"
 
-    assert client.changes(WINDOWS).model_version == "2"
+    assert client.changes(WINDOWS).champion.model_version == "2"
     assert server.calls["/contract"] == 2
 
 
 def test_a_new_version_with_another_window_is_not_given_the_old_one(server, client, clock):
     client.changes(WINDOWS)
-    server.version, server.answer = "2", server.forecast(
-        {"windows": WINDOWS.tolist(), "step_s": 60.0}) | {"model_version": "2"}
-    server.window = 5
+    server.answer = wire.encode(wire.Answer(champion=server.said(2, server.changes, version="2")))
+    server.version, server.window = "2", 5
     with pytest.raises(ModelRefused, match="another step"):
         client.changes(WINDOWS)
     clock.now = 2.0
 
-    assert client.learn().window == 5
+    assert client.learn().contract.window == 5
 
 
 # --- the step
@@ -225,7 +342,12 @@ class AwayDatabase:
 
 @pytest.fixture
 def stage(client):
-    return PredictorStage(AwayDatabase(), Producer(), client, Histories(nothing_before), SHAPE)
+    return fresh(client)
+
+
+def fresh(client):
+    return PredictorStage(AwayDatabase(), Producer(), client, Histories(nothing_before),
+                          Bands(no_bands_before), SHAPE)
 
 
 def test_every_row_is_forecast_in_order_by_one_call(server, stage):
@@ -241,7 +363,7 @@ def test_every_row_is_forecast_in_order_by_one_call(server, stage):
 def test_a_backlog_gives_the_forecasts_that_single_rows_give(server, stage):
     rows = [feature_row(minute(i), 0.2 + i % 3 / 100) for i in range(15)]
     with ModelClient(server.url, 5.0, 1.0) as client:
-        alone = PredictorStage(AwayDatabase(), Producer(), client, Histories(nothing_before), SHAPE)
+        alone = fresh(client)
         singly = [one for row in rows for one in alone.forecast([row])]
     together = stage.forecast(rows)
 
@@ -272,8 +394,8 @@ def test_a_lost_server_leaves_the_baseline_its_contract_s_band(server, stage):
     server.status = 500
     made = stage.forecast([feature_row(minute(10))])
 
-    assert made[0].role == "baseline"
-    assert made[0].upper == pytest.approx([0.22] * 17)
+    assert (made[0].role, made[0].model_version) == ("baseline", "1")
+    assert np.array(made[0].upper) - made[0].smile == pytest.approx(0.02 * made[0].band_scale)
 
 
 def test_rows_without_a_smile_are_not_forecast(stage):
@@ -292,3 +414,32 @@ def test_forecasts_fit_the_topic_and_the_table(stage):
 
     assert messages.decode(messages.encode(made), Forecast) == made
     assert "schema" not in COLUMNS and len(table_row(made)) == len(COLUMNS)
+
+
+def test_a_shadow_s_forecasts_stand_beside_the_champion_s(server, stage):
+    server.shadow_changes = (-0.02, 0.01, 0.04)
+    made = stage.forecast([feature_row(minute(i)) for i in range(10)])[-8:]
+
+    assert [one.role for one in made] == ["champion"] * 4 + ["shadow"] * 4
+    assert {one.model_name for one in made[4:]} == {"constant.shadow"}
+    assert made[4].smile == pytest.approx([0.21] * 17)
+
+
+def test_a_refused_model_leaves_its_anchors_in_its_place_by_name(server, stage):
+    server.anchor = "har"
+    stage.forecast([feature_row(minute(i)) for i in range(10)])
+    server.status = 400
+    made = stage.forecast([feature_row(minute(10), 0.21)])
+
+    assert {one.model_name for one in made} == {"har"}
+    assert "HTTP 400" in made[0].note
+
+
+def test_what_is_read_again_begins_a_batch_of_its_own():
+    rows = [feature_row(minute(i), expiry=expiry) for i, expiry in (
+        (0, EXPIRY), (0, LATER), (1, EXPIRY), (1, EXPIRY), (1, LATER), (0, LATER))]
+
+    parts = [len(part) for part in in_order(rows)]
+
+    assert parts == [3, 2, 1]
+    assert [row for part in in_order(rows) for row in part] == rows

@@ -6,12 +6,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from services.predictor.forecast import Case, Origin, baseline_forecasts
+from services.predictor.forecast import Case, Origin, forecasts, stand_in
 from services.predictor.step import pipeline_seconds
 from tests.unit.predictor_rows import SHAPE, START, feature_row
 
-FORECAST = baseline_forecasts(Case(feature_row(START), np.full(17, 0.2), None), SHAPE,
-                              Origin("b", "1", "baseline", 1.0))[0]
+CASE = Case(feature_row(START), np.full(17, 0.2), np.full((10, 17), 0.2), None)
+FORECAST = forecasts(CASE, SHAPE, stand_in(CASE, SHAPE, Origin("1", "baseline", 1.0)),
+                     np.ones(4))[0]
 
 
 @pytest.mark.parametrize("source", ["live", "delayed", "simulated"])

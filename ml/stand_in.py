@@ -1,0 +1,65 @@
+"""What stands in for a model that is silent: the baselines that its contract carries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ml.baselines import FILTERED, Linear, LinearBaseline, stacked
+from ml.smile.grid import GRID_SIZE
+from ml.types import Floats
+
+SHORT_HISTORY = "ewma"
+"""Stands in where too few rows are known for a window: it needs no more than the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """A baseline by horizon, and its change of the smile."""
+
+    names: tuple[str, ...]
+    """(H,)"""
+    change: Floats
+    """Against the filtered smile, (H, 17)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandIns:
+    """The baselines of a contract, ready to be asked."""
+
+    names: tuple[str, ...]
+    """What the model is stacked on, by horizon, (H,)."""
+    anchor: Linear
+    short: Linear | None
+    """For a short history; None where the contract has none for it."""
+
+    @classmethod
+    def of(cls, baselines: Sequence[LinearBaseline], anchor: Sequence[str],
+           window: int) -> "StandIns":
+        """Those of a contract; without any it is filtered persistence at every horizon."""
+        has_short = any(one.name == SHORT_HISTORY for one in baselines)
+        short = stacked(baselines, (SHORT_HISTORY,) * len(anchor), window)
+        return cls(tuple(anchor), stacked(baselines, anchor, window), short if has_short else None)
+
+    def of_window(self, deviations: Floats) -> StandIn:
+        """The anchors' change, of a window's deviations (W, 17) from its filtered smile."""
+        return StandIn(self.names, self.anchor.changes(deviations[None])[0])
+
+    def of_short_history(self, recent: Floats, filtered: Floats) -> StandIn:
+        """The tuned EWMA of the smiles known, (W, 17), or else their filtered smile, held.
+
+        A row without a smile repeats the one before it, the first known one at the beginning.
+        The newest must be known.
+        """
+        if self.short is None:
+            return StandIn((FILTERED,) * len(self.names), np.zeros((len(self.names), GRID_SIZE)))
+        deviations = _filled(recent) - filtered
+        names = (SHORT_HISTORY,) * len(self.names)
+        return StandIn(names, self.short.changes(deviations[None])[0])
+
+
+def _filled(rows: Floats) -> Floats:
+    """Rows (W, 17), a missing one as the last known before it, or else the first known one."""
+    known = np.isfinite(rows).all(axis=1)
+    source = np.maximum.accumulate(np.where(known, np.arange(len(rows)), np.argmax(known)))
+    return np.asarray(rows[source])

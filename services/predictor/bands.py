@@ -1,0 +1,104 @@
+"""The bands of each symbol: what was observed, and the scale that follows.
+
+A symbol's first row after a start, after a gap in which another replica may have had its rows, or
+with an instant read again, makes its state be rebuilt from the tables up to that row: so the scale
+is the same whenever the service started.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+import numpy as np
+
+from ml.band_tracker import BandTracker, Standing
+from ml.bands import Quoted
+from services.common import metrics
+from services.common.messages import FeatureRow, Forecast
+from services.predictor.forecast import Shape
+from services.predictor.history import GAP_S, GAP_SPACINGS, GAP_STEPS
+
+Loader = Callable[[str, datetime, Shape], BandTracker]
+"""The state of a symbol's bands up to and with an instant, by the tables."""
+
+
+@dataclass(slots=True)
+class _Followed:
+    """A symbol's tracker and the newest instant that it has seen."""
+
+    tracker: BandTracker
+    at: datetime
+    expiries: set[date] = field(default_factory=set)
+    """Those of which it has seen the row of that instant."""
+    spacing_s: float = np.inf
+
+    def is_followed_by(self, row: FeatureRow, shape: Shape) -> bool:
+        tracker = self.tracker
+        if (tracker.step_s, tracker.horizons_s) != (shape.step_s, shape.horizons_s):
+            return False
+        passed_s = (row.ts - self.at).total_seconds()
+        if passed_s == 0.0:
+            return row.expiry not in self.expiries
+        gap_s = min(GAP_STEPS * shape.step_s, max(GAP_S, GAP_SPACINGS * self.spacing_s))
+        return 0.0 < passed_s <= gap_s
+
+    def take(self, row: FeatureRow) -> None:
+        if row.ts > self.at:
+            self.spacing_s = (row.ts - self.at).total_seconds()
+            self.expiries.clear()
+        self.at = row.ts
+        self.expiries.add(row.expiry)
+
+
+class Bands:
+    """The band tracker of every symbol that was seen lately."""
+
+    def __init__(self, load: Loader, limit: int = 256) -> None:
+        self._load, self._limit = load, limit
+        self._by_symbol: dict[str, _Followed] = {}
+
+    def prepare(self, rows: Iterable[FeatureRow], shape: Shape) -> None:
+        """Load the state of the symbols whose rows, in time order, don't follow on.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        first: dict[str, FeatureRow] = {}
+        for row in rows:
+            first.setdefault(row.symbol, row)
+        for symbol, row in first.items():
+            followed = self._by_symbol.get(symbol)
+            if followed is None or not followed.is_followed_by(row, shape):
+                self._by_symbol.pop(symbol, None)
+                self._by_symbol[symbol] = _Followed(self._load(symbol, row.ts, shape), row.ts)
+        while len(self._by_symbol) > self._limit:
+            del self._by_symbol[min(self._by_symbol, key=lambda one: self._by_symbol[one].at)]
+
+    def take(self, row: FeatureRow) -> BandTracker:
+        """The tracker of a prepared row's symbol, after it has seen the row."""
+        followed = self._by_symbol[row.symbol]
+        followed.take(row)
+        followed.tracker.observe(row.expiry, row.ts, quoted(row))
+        return followed.tracker
+
+
+def quoted(row: FeatureRow) -> Quoted | None:
+    """What was quoted with a row's smile; None where it has none."""
+    if row.reason is not None or row.forward is None or row.atm_vol is None:
+        return None
+    return Quoted(row.tau, row.forward, row.atm_vol, np.array(row.quote_strike, dtype=np.float64),
+                  np.array(row.quote_mid_iv, dtype=np.float64))
+
+
+def standing(forecast: Forecast) -> Standing:
+    """A forecast as the tracker keeps it."""
+    smile, lower, upper = (np.array(column, dtype=np.float64)
+                           for column in (forecast.smile, forecast.lower, forecast.upper))
+    return Standing((forecast.role == "shadow", forecast.horizon_s), forecast.expiry,
+                    forecast.made_at, forecast.target_at, smile, lower, upper)
+
+
+def publish(symbol: str, tracker: BandTracker, at: datetime) -> None:
+    """Set the metric of a symbol's scales."""
+    for horizon_s, scale in zip(tracker.horizons_s, tracker.scales(at).tolist(), strict=True):
+        metrics.BAND_SCALE.labels(symbol, str(horizon_s)).set(scale)

@@ -1,0 +1,147 @@
+"""The state of a symbol's bands, read back from `predicted_smile` and `option_features`."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from ml.band_tracker import MEMORY, BandTracker, LastScale, Line, Standing
+from ml.bands import TOLERANCE, Quoted, step_of
+from ml.types import Floats
+from services.common.database import Database
+from services.predictor.forecast import Shape
+
+Instant = tuple[date, datetime]
+"""An expiry and a time of it."""
+CARRIED = timedelta(days=7)
+"""How long a scale is carried over: weekends and holidays, not a regime gone by."""
+
+# Each horizon's last forecast by a step or a few in the index of target times.
+LAST = """
+SELECT h.s, p.made_at, p.band_scale
+FROM unnest(%(horizons)s) AS h (s)
+CROSS JOIN LATERAL (
+    SELECT p.made_at, p.band_scale FROM predicted_smile p
+    WHERE p.symbol = %(symbol)s AND p.horizon_s = h.s AND (p.role = 'shadow') = %(shadow)s
+      AND p.made_at > %(since)s AND p.made_at <= %(at)s
+      AND p.target_at > %(since)s + h.s * interval '1 s'
+      AND p.target_at <= %(at)s + h.s * interval '1 s'
+    ORDER BY p.target_at DESC LIMIT 1) p"""
+
+# The forecasts of each expiry's first instant in each step, champion before baseline, that wait
+# for their target or were judged since a time, with what was observed.
+JUDGED = """
+WITH expiries AS (
+    SELECT DISTINCT expiry FROM option_features
+    WHERE symbol = %(symbol)s AND ts >= %(first)s AND ts <= %(at)s),
+firsts AS (
+    SELECT e.expiry, p.made_at FROM expiries e
+    CROSS JOIN generate_series(%(first_step)s, %(last_step)s) AS s (step)
+    CROSS JOIN LATERAL (
+        SELECT p.made_at FROM predicted_smile p
+        WHERE p.symbol = %(symbol)s AND p.expiry = e.expiry
+          AND p.made_at >= to_timestamp(s.step * %(step_s)s)
+          AND p.made_at < to_timestamp((s.step + 1) * %(step_s)s)
+          AND p.made_at >= %(first)s AND p.made_at <= %(at)s
+        ORDER BY p.made_at LIMIT 1) p)
+SELECT p.role = 'shadow', p.horizon_s, p.expiry, p.made_at, p.target_at, p.smile, p.lower,
+       p.upper, o.ts, o.tau, o.forward, o.atm_vol, o.quote_strike, o.quote_mid_iv
+FROM firsts JOIN predicted_smile p ON p.symbol = %(symbol)s AND p.expiry = firsts.expiry
+    AND p.made_at = firsts.made_at AND p.made_at >= %(first)s AND p.made_at <= %(at)s
+LEFT JOIN LATERAL (
+    SELECT f.ts, f.tau, f.forward, f.atm_vol, f.quote_strike, f.quote_mid_iv
+    FROM option_features f
+    WHERE f.symbol = %(symbol)s AND f.expiry = p.expiry AND f.reason IS NULL
+      AND f.ts >= p.target_at AND f.ts <= p.target_at + %(tolerance)s
+      AND f.ts >= %(first)s AND f.ts <= %(at)s
+    ORDER BY f.ts LIMIT 1) o ON true
+WHERE p.horizon_s = ANY(%(horizons)s)
+  AND (o.ts >= %(since)s OR (o.ts IS NULL AND p.target_at + %(tolerance)s >= %(at)s))
+ORDER BY p.made_at, p.expiry, p.horizon_s, p.role = 'baseline', p.model_name"""
+
+
+def load_bands(database: Database, symbol: str, at: datetime, shape: Shape) -> BandTracker:
+    """The tracker as it was after the symbol's rows up to and with this instant.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    tracker = BandTracker(shape.step_s, shape.horizons_s)
+    last = _last(database, symbol, at, shape)
+    if last:
+        tracker.begin(last)
+        since = min(_begin(one.made_at, shape.step_s) for one in last.values())
+        _resume(tracker, database.rows(JUDGED, _values(symbol, at, since, last, shape)), last,
+                shape.step_s)
+    return tracker
+
+
+def _last(database: Database, symbol: str, at: datetime, shape: Shape) -> dict[Line, LastScale]:
+    """The last scale of each line that is remembered."""
+    values = {"symbol": symbol, "horizons": list(shape.horizons_s), "at": at}
+    found = dict(_scales(database, {**values, "shadow": False, "since": at - CARRIED}, False))
+    if not found:
+        return found
+    memory = MEMORY + timedelta(seconds=max(shape.horizons_s))
+    oldest = max(one.made_at for one in found.values()) - memory
+    found.update(_scales(database, {**values, "shadow": True, "since": oldest}, True))
+    return {line: one for line, one in found.items() if one.made_at >= oldest}
+
+
+def _scales(database: Database, values: dict[str, Any],
+            shadow: bool) -> Iterator[tuple[Line, LastScale]]:
+    for horizon_s, made_at, scale in database.rows(LAST, values):
+        yield (shadow, horizon_s), LastScale(made_at, 1.0 if scale is None else scale)
+
+
+def _values(symbol: str, at: datetime, since: datetime, last: dict[Line, LastScale],
+            shape: Shape) -> dict[str, Any]:
+    tolerance = timedelta(seconds=TOLERANCE * shape.step_s)
+    first = since - timedelta(seconds=max(shape.horizons_s)) - tolerance
+    first = _begin(first, shape.step_s)
+    newest = max(one.made_at for one in last.values())
+    return {"symbol": symbol, "at": at, "since": since, "first": first, "tolerance": tolerance,
+            "step_s": shape.step_s, "horizons": list(shape.horizons_s),
+            "first_step": step_of(first.timestamp(), shape.step_s),
+            "last_step": step_of(newest.timestamp(), shape.step_s)}
+
+
+def _begin(at: datetime, step_s: float) -> datetime:
+    """When the step of an instant begins."""
+    return datetime.fromtimestamp(step_of(at.timestamp(), step_s) * step_s, UTC)
+
+
+def _resume(tracker: BandTracker, rows: list[tuple[Any, ...]], last: dict[Line, LastScale],
+            step_s: float) -> None:
+    """Keep what waits, and learn again what was observed since each line's last forecast."""
+    waiting: defaultdict[Instant, list[Standing]] = defaultdict(list)
+    observed: list[tuple[datetime, Standing, Quoted]] = []
+    taken: set[tuple[Line, Instant]] = set()
+    for one, at, seen in map(_read, rows):
+        instant = one.expiry, one.made_at
+        if (one.line, instant) in taken or one.line not in last:
+            continue
+        taken.add((one.line, instant))
+        if seen is None:
+            waiting[instant].append(one)
+        elif at >= _begin(last[one.line].made_at, step_s):
+            observed.append((at, one, seen))
+    for forecasts in waiting.values():
+        tracker.issued(forecasts)
+    for at, one, seen in sorted(observed, key=lambda each: each[0]):
+        tracker.judge(one, at, seen)
+
+
+def _read(row: tuple[Any, ...]) -> tuple[Standing, datetime, Quoted | None]:
+    shadow, horizon_s, expiry, made_at, target_at, *rest = row
+    smile, lower, upper = (_floats(column) for column in rest[:3])
+    at, tau, forward, atm_vol, strike, mid = rest[3:]
+    one = Standing((shadow, horizon_s), expiry, made_at, target_at, smile, lower, upper)
+    seen = None if at is None else Quoted(tau, forward, atm_vol, _floats(strike), _floats(mid))
+    return one, at, seen
+
+
+def _floats(column: list[float | None]) -> Floats:
+    return np.array(column, dtype=np.float64)
