@@ -30,14 +30,14 @@ BASELINES = ("persistence_bp", "filtered_persistence_bp", "sticky_strike_bp", "e
 # The rows of the newest instant before each of a series of times, by a step in the index each.
 FEATURES = """
 SELECT extract(epoch FROM n.ts)::float8, f.features
-FROM generate_series(%(until)s, %(since)s, -%(every)s) AS g (at)
+FROM generate_series(%(until)s, %(since)s + %(every)s, -%(every)s) AS g (at)
 CROSS JOIN LATERAL (
     SELECT f.ts FROM option_features f
     WHERE f.symbol = %(symbol)s AND f.source = %(source)s
       AND f.ts <= g.at AND f.ts > g.at - %(every)s
     ORDER BY f.ts DESC LIMIT 1) n
 JOIN option_features f ON f.symbol = %(symbol)s AND f.source = %(source)s AND f.ts = n.ts
-WHERE f.reason IS NULL AND f.ts <= %(until)s AND f.ts > %(since)s - %(every)s
+WHERE f.reason IS NULL AND f.ts <= %(until)s AND f.ts > %(since)s
 ORDER BY n.ts, f.expiry"""
 
 ERRORS = f"""

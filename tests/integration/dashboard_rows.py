@@ -19,6 +19,8 @@ SYMBOL = "SPY"
 HORIZONS_S = (60, 300, 900, 1800)
 EXPIRY_DAYS = (1, 3, 7, 14, 30, 60)
 SPOT = 671.4
+MODEL_NAMES = {"champion": "smile", "shadow": "smile.shadow", "baseline": "filtered_persistence"}
+VERSIONS = {"champion": "3", "shadow": "4", "baseline": "1"}
 
 
 def expiries(day: date) -> list[date]:
@@ -76,11 +78,10 @@ def forecasts(row: FeatureRow, role: str) -> list[Forecast]:
         made.append(Forecast(
             symbol=row.symbol, expiry=row.expiry, made_at=row.ts, horizon_s=horizon,
             target_at=target_at, source=row.source, forward=row.forward, role=role,
-            model_name="smile" if role == "champion" else "filtered_persistence",
-            model_version="3" if role == "champion" else "1",
-            smile=ahead.tolist() if role == "champion" else now.tolist(),
+            model_name=MODEL_NAMES[role], model_version=VERSIONS[role],
+            smile=now.tolist() if role == "baseline" else ahead.tolist(),
             lower=(ahead - half).tolist(), upper=(ahead + half).tolist(), repaired=False,
-            note=None if role == "champion" else "the model server does not answer",
+            note="the model server does not answer" if role == "baseline" else None,
             latency_ms=18 + 5 * abs(np.sin(row.ts.timestamp()))))
     return made
 
@@ -104,13 +105,20 @@ def write(url: str, instants: list[datetime], source: str = "simulated",
     due = [score(forecast) for forecast in made if forecast.target_at <= instants[-1]]
     connection = psycopg2.connect(url)
     with connection, connection.cursor() as cursor:
-        _insert(cursor, "option_features", [_values(row) for row in rows])
-        _insert(cursor, "predicted_smile", [_values(forecast) for forecast in made])
+        insert(cursor, "option_features", rows)
+        insert(cursor, "predicted_smile", made)
         _insert(cursor, "spy_option_chain", [quote for row in rows for quote in _quotes(row)])
         if due:
             execute_values(cursor, "INSERT INTO prediction_scores VALUES %s "
                                    "ON CONFLICT DO NOTHING", due, page_size=1000)
     connection.close()
+
+
+def insert(cursor: psycopg2.extensions.cursor, table: str,
+           messages: list[FeatureRow] | list[Forecast]) -> None:
+    """Messages as rows of their table; those that are there already are left."""
+    if messages:
+        _insert(cursor, table, [_values(message) for message in messages])
 
 
 def _values(message: FeatureRow | Forecast) -> dict:

@@ -25,6 +25,7 @@ from services.common.produce import Producer
 from services.features import main as features
 from services.features.settings import FeaturesSettings
 from services.monitor import main as monitor
+from services.monitor.champion import Champion
 from services.monitor.settings import MonitorSettings
 from services.monitor.step import Monitor
 from services.predictor import main as predictor
@@ -329,7 +330,8 @@ def test_a_monitor_that_begins_anew_makes_the_same_scores(
              "horizon_s, model_name, observed_at, quotes, error_bp, sticky_strike_bp")
     before = sorted(tables.rows(query, symbol))
     with Database(database_url, "test") as database:
-        again = Monitor(database, MonitorSettings(database_url=database_url, monitor_batch=7))
+        again = Monitor(database, MonitorSettings(database_url=database_url, monitor_batch=7),
+                        Champion("", 60.0))
         while again.step():
             pass
 

@@ -1,0 +1,366 @@
+"""The monitor on a real database: scores by source, drift, and what it does about it."""
+
+import contextlib
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import numpy as np
+import psycopg2
+import pytest
+
+from ml.baselines import changes
+from ml.contract import PERCENTILES, FeatureReference
+from ml.features import INSTANT_FEATURES, filtered_smile
+from services.common import health
+from services.common.database import Database
+from services.common.errors import ServiceError, Unavailable
+from services.common.lifecycle import Stop
+from services.common.model_contract import Served
+from services.monitor import main
+from services.monitor.champion import Champion
+from services.monitor.process import ProcessLauncher
+from services.monitor.queries import Stream
+from services.monitor.retraining import Outcome, Retraining
+from services.monitor.settings import MonitorSettings
+from services.monitor.step import Monitor
+from services.monitor.watch import DriftWatch
+from sql.migrate import apply
+from tests.integration import dashboard_rows as rows
+from tests.unit.small_model import HORIZONS, WINDOW, make_contract
+
+START = datetime(2026, 8, 10, 14, 0, tzinfo=UTC)
+EXPIRY = rows.expiries(START.date())[2]
+SYMBOL = rows.SYMBOL
+
+
+@pytest.fixture
+def url(make_database):
+    """A migrated database of its own."""
+    made = make_database()
+    apply(made)
+    return made
+
+
+@pytest.fixture
+def database(url):
+    with Database(url, "test") as opened:
+        yield opened
+
+
+def minutes(count, start=START):
+    return [start + timedelta(minutes=place) for place in range(count)]
+
+
+def write(url, instants, source="simulated", features=None, forecast=True):
+    """Smiles of one expiry, and the champion's and the shadow's forecasts of each."""
+    made = [rows.feature_row(at, EXPIRY, source) for at in instants]
+    if features is not None:
+        made = [msgspec.structs.replace(row, features=features(row.ts)) for row in made]
+    forecasts = [one for row in made for role in ("champion", "shadow")
+                 for one in rows.forecasts(row, role)
+                 if forecast and one.horizon_s in HORIZONS]
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection, \
+            connection.cursor() as cursor:
+        rows.insert(cursor, "option_features", made)
+        rows.insert(cursor, "predicted_smile", forecasts)
+
+
+def monitor(database, served=None, **settings):
+    champion = Champion("http://model-server" if served else "", 60.0,
+                        ask=lambda url, timeout: served)
+    return Monitor(database, MonitorSettings(database_url="-", **settings), champion)
+
+
+def scored(database, query="SELECT count(*) FROM prediction_scores", *values):
+    return database.rows(query, values)
+
+
+# --- scores
+
+def test_a_recording_is_scored_whatever_newer_rows_its_symbol_has(url, database):
+    write(url, minutes(8, START - timedelta(days=400)), "recorded")
+    write(url, minutes(8), "live")
+    one = monitor(database)
+    while one.step():
+        pass
+
+    found = scored(database, "SELECT source, role, model_version, count(*), min(quotes) > 0 "
+                             "FROM prediction_scores GROUP BY 1, 2, 3 ORDER BY 1, 2, 3")
+    # Of eight minutes, seven lie a minute and three five minutes before the last.
+    assert found == [(source, role, version, 10, True) for source in ("live", "recorded")
+                     for role, version in (("champion", "3"), ("shadow", "4"))]
+    assert set(one.clocks) == {Stream(SYMBOL, "live"), Stream(SYMBOL, "recorded")}
+
+
+def test_a_forecast_is_held_against_the_champion_s_own_baselines(url, database):
+    write(url, minutes(8))
+    contract = make_contract()
+    monitor(database, Served(contract, "3")).step()
+    [(ewma, ar, filtered)] = scored(
+        database, "SELECT ewma_bp, ar_bp, filtered_persistence_bp FROM prediction_scores "
+                  "WHERE made_at = %s AND horizon_s = 60 AND role = 'champion'",
+        START + timedelta(minutes=5))
+
+    grid = np.array([rows.feature_row(START + timedelta(minutes=place), EXPIRY, "live").grid_vol
+                     for place in range(2, 6)])
+    reference = filtered_smile(grid, contract.filter_weight)
+    named = {one.name: one for one in contract.baselines}
+    for error, name in ((ewma, "ewma"), (ar, "ar")):
+        held = reference + changes(named[name], (grid - reference)[None])[0, 0]
+        assert error == pytest.approx(error_bp(held, START + timedelta(minutes=6)))
+    assert filtered == pytest.approx(error_bp(reference, START + timedelta(minutes=6)))
+
+
+def error_bp(held, at):
+    """Root mean square over the quotes of an instant of one whose smile is held by moneyness."""
+    from ml.baselines import on_grid, score_smile
+
+    row = rows.feature_row(at, EXPIRY, "live")
+    log_moneyness = np.log(np.array(row.quote_strike) / row.forward)
+    kept = on_grid(log_moneyness, row.atm_vol, row.tau)
+    return 1e4 * score_smile(held, row.tau, log_moneyness[kept],
+                             np.array(row.quote_mid_iv)[kept])
+
+
+def test_without_a_contract_the_fitted_baselines_stay_unknown(url, database):
+    write(url, minutes(WINDOW + 2))
+    monitor(database).step()
+    [(known, unknown)] = scored(database, "SELECT count(persistence_bp), count(ewma_bp) "
+                                          "FROM prediction_scores")
+
+    assert known > 0 and unknown == 0
+
+
+# --- drift
+
+NAMES = ("atm_vol", "skew", "half_spread")
+
+
+def reference():
+    """Every feature as likely anywhere from 0 to 1."""
+    return FeatureReference(names=NAMES, quantiles=tuple(
+        tuple(np.linspace(0.0, 1.0, PERCENTILES).tolist()) for _ in NAMES))
+
+
+def drawn(shift):
+    """Features of an instant, as the reference has them but for a shift."""
+    def of(at):
+        values = np.random.default_rng(int(at.timestamp())).random(len(INSTANT_FEATURES))
+        return (values + shift).tolist()
+
+    return of
+
+
+class Asked:
+    """Remembers what was asked of it."""
+
+    def __init__(self):
+        self.reasons = []
+
+    def ask(self, model_name, reason):
+        self.reasons.append((model_name, reason))
+
+
+SERVED = Served(msgspec.structs.replace(make_contract(), reference=reference(), samples=5000), "3")
+STREAM = Stream(SYMBOL, "simulated")
+HOUR = timedelta(hours=1)
+
+
+def watched(url, database, shift, hours=4):
+    """A watch that has seen the clock go on by so many hours, after a day of history."""
+    write(url, [START + timedelta(minutes=5 * place) for place in range(24 * 12 + hours * 12)],
+          features=drawn(shift), forecast=False)
+    asked = Asked()
+    watch = DriftWatch(database, MonitorSettings(database_url="-", drift_interval_seconds=3600.0),
+                       asked)
+    for hour in range(hours + 1):
+        watch.step({STREAM: START + timedelta(days=1) + hour * HOUR}, SERVED)
+    return asked
+
+
+def test_features_as_in_training_are_no_drift(url, database):
+    asked = watched(url, database, 0.0)
+    found = scored(database, "SELECT DISTINCT kind, subject, found, psi < 0.2, samples "
+                             "FROM drift_checks ORDER BY subject")
+
+    assert asked.reasons == []
+    assert found == [("feature", name, False, True, 288) for name in sorted(NAMES)]
+
+
+def test_drift_that_persists_is_a_reason_to_retrain(url, database):
+    asked = watched(url, database, 0.6)
+    checks = scored(database, "SELECT count(DISTINCT at), bool_and(found) FROM drift_checks")
+
+    assert checks == [(4, True)]
+    assert [name for name, _ in asked.reasons] == ["smile", "smile"]  # at the third and the fourth
+    assert "the features have drifted" in asked.reasons[0][1]
+    assert "version 3 on SPY (simulated), in 3 checks" in asked.reasons[0][1]
+
+
+def test_a_stream_whose_clock_stands_still_is_checked_once(url, database):
+    watched(url, database, 0.6, hours=1)
+    asked = Asked()
+    watch = DriftWatch(database, MonitorSettings(database_url="-", drift_interval_seconds=3600.0),
+                       asked)
+    for _ in range(5):
+        watch.step({STREAM: START + timedelta(days=1) + HOUR}, SERVED)
+
+    assert asked.reasons == []
+    assert scored(database, "SELECT count(DISTINCT at) FROM drift_checks") == [(1,)]
+
+
+# --- retraining
+
+class FakeLauncher:
+    """Starts nothing; says what it is told to."""
+
+    name = "process"
+
+    def __init__(self):
+        self.started, self.outcome, self.refusal, self.closed = [], Outcome("running"), None, False
+
+    def start(self, model_name, requested_at, reason):
+        if self.refusal is not None:
+            raise self.refusal
+        self.started.append(model_name)
+        return f"job-{len(self.started)}"
+
+    def look(self, job):
+        return self.outcome
+
+    def stop(self, job):
+        self.outcome = Outcome("failed", "stopped")
+
+    def close(self):
+        self.closed = True
+
+
+def retrainings(database):
+    return scored(database, "SELECT model_name, status, job, detail FROM retrainings "
+                            "ORDER BY requested_at")
+
+
+def test_two_that_ask_within_the_cool_down_retrain_once(url, database):
+    launchers = [FakeLauncher(), FakeLauncher()]
+    for launcher in launchers:
+        with Database(url, "test") as own:
+            Retraining(own, launcher, 3600.0, 3600.0).ask("smile", "drift")
+    Retraining(database, launchers[1], 3600.0, 3600.0).ask("another", "drift")
+    Retraining(database, launchers[1], 1e-3, 3600.0).ask("smile", "again")
+
+    assert [launcher.started for launcher in launchers] == [["smile"], ["another", "smile"]]
+    assert [row[:3] for row in retrainings(database)] == [
+        ("smile", "running", "job-1"), ("another", "running", "job-1"),
+        ("smile", "running", "job-2")]
+
+
+def test_the_end_of_a_retraining_is_written_down_once(database):
+    launcher, now = FakeLauncher(), [0.0]
+    retraining = Retraining(database, launcher, 3600.0, 3600.0, clock=lambda: now[0])
+    retraining.ask("smile", "drift")
+    for outcome in (Outcome("running"), Outcome("succeeded", "version 4"), Outcome("failed")):
+        now[0] += 10.0
+        launcher.outcome = outcome
+        retraining.step()
+
+    assert retrainings(database) == [("smile", "succeeded", "job-1", "version 4")]
+
+
+def test_one_that_takes_too_long_is_stopped_and_one_without_a_trace_is_lost(database):
+    launcher, now = FakeLauncher(), [0.0]
+    retraining = Retraining(database, launcher, 1e-3, 1e-3, clock=lambda: now[0])
+    for outcome in (Outcome("running"), Outcome("unknown")):
+        retraining.ask("smile", "drift")
+        launcher.outcome = outcome
+        time.sleep(0.01)
+        now[0] += 10.0
+        retraining.step()
+
+    assert [row[1] for row in retrainings(database)] == ["failed", "lost"]
+    assert "took more than" in retrainings(database)[0][3]
+
+
+def test_a_refusal_keeps_the_cool_down_and_a_cluster_that_is_away_does_not(database):
+    launcher = FakeLauncher()
+    retraining = Retraining(database, launcher, 3600.0, 3600.0)
+    launcher.refusal = Unavailable("the cluster can't be reached")
+    retraining.ask("smile", "drift")
+    assert retrainings(database) == []
+    launcher.refusal = ServiceError("the cluster refuses")
+    retraining.ask("smile", "drift")
+    launcher.refusal = None
+    retraining.ask("smile", "drift")
+
+    assert retrainings(database) == [("smile", "failed", None, "the cluster refuses")]
+    assert launcher.started == []
+
+
+@pytest.mark.usefixtures("leaves_no_process")
+@pytest.mark.parametrize(("program", "status", "detail"), [
+    ("print('epoch 1'); print('registered version 4')", "succeeded", "registered version 4"),
+    ("import sys; sys.exit('too little history')", "failed", "with code 1: too little history"),
+])
+def test_a_process_that_trains_is_followed_to_its_end(database, program, status, detail):
+    launcher = ProcessLauncher([sys.executable, "-c", program])
+    with Retraining(database, launcher, 3600.0, 3600.0, clock=clock_of_steps()) as retraining:
+        retraining.ask("smile", "drift")
+        deadline = time.monotonic() + 30.0
+        while retrainings(database)[0][1] == "running" and time.monotonic() < deadline:
+            retraining.step()
+            time.sleep(0.02)
+
+    [(_, ended, job, said)] = retrainings(database)
+    assert ended == status and detail in said and ":" in job
+
+
+@pytest.mark.usefixtures("leaves_no_process")
+def test_a_process_ends_with_the_monitor_and_that_is_written_down(database):
+    launcher = ProcessLauncher([sys.executable, "-c", "import time; time.sleep(60)"])
+    with Retraining(database, launcher, 3600.0, 3600.0) as retraining:
+        retraining.ask("smile", "drift")
+        assert retrainings(database)[0][1] == "running"
+
+    assert retrainings(database)[0][1] == "failed"
+
+
+def test_a_program_that_is_not_there_is_a_failure_with_its_name(database):
+    Retraining(database, ProcessLauncher(["/no/such/trainer"]), 3600.0, 3600.0).ask("smile", "x")
+
+    [(_, status, _, detail)] = retrainings(database)
+    assert status == "failed" and "/no/such/trainer" in detail
+
+
+def clock_of_steps():
+    """A clock on which every look is due."""
+    now = iter(range(0, 10**9, 10))
+    return lambda: float(next(now))
+
+
+@pytest.mark.usefixtures("leaves_no_process")
+def test_the_running_monitor_retrains_and_goes_on_scoring(url, database, monkeypatch):
+    write(url, [START + timedelta(minutes=5 * place) for place in range(24 * 12)],
+          features=drawn(0.6), forecast=False)
+    monkeypatch.setattr("services.monitor.main.Champion",
+                        lambda url, every: Champion(url, every, ask=lambda *_: SERVED))
+    settings = MonitorSettings(
+        database_url=url, metrics_port=0, monitor_interval_seconds=0.05,
+        model_server_url="http://model-server", drift_interval_seconds=300.0, drift_checks=2,
+        retrain="process", retrain_command=(sys.executable, "-c", "print('trained')"))
+    stop = Stop()
+    steps = iter(range(10_000))
+
+    def beat(self):
+        place = next(steps)
+        write(url, [START + timedelta(days=1, minutes=place)], features=drawn(0.6))
+        ended = database.rows("SELECT status FROM retrainings WHERE status = 'succeeded'")
+        if (ended and place > 12) or place > 600:
+            stop.set()
+
+    monkeypatch.setattr(health.Heartbeat, "beat", beat)
+    main.run(settings, stop)
+
+    assert [row[1] for row in retrainings(database)] == ["succeeded"]
+    assert scored(database)[0][0] > 0
+
