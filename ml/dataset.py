@@ -128,6 +128,7 @@ def make_dataset(days: Iterable[Sequence[Series]], args: DataArgs, folder: Path 
     drawing = _Drawing(args, Store(folder, spill_bytes))
     for day in days:
         drawing.add(day)
+        del day  # before the next one is made
     return drawing.finish()
 
 
@@ -138,7 +139,7 @@ class _Drawing:
         self._args, self._store = args, store
         self._keys: dict[Key, int] = {}
         self._rows, self._quotes, self._samples, self._refused = 0, 0, 0, 0
-        self._last_s = -np.inf
+        self._last_s, self._spacing_s = -np.inf, np.inf
 
     def add(self, day: Sequence[Series]) -> None:
         """Take a day; its samples come after all before it."""
@@ -158,6 +159,8 @@ class _Drawing:
         """The samples of a series, as columns; the rows they refer to go to the store."""
         drawn = draw(series, self._args)
         self._refused += drawn.refused
+        if len(series.times_s) > 1:
+            self._spacing_s = min(self._spacing_s, float(np.median(np.diff(series.times_s))))
         used = np.unique(np.append(drawn.row, drawn.target[drawn.target >= 0]))
         first = self._rows
         self._observe(series, used)
@@ -191,7 +194,7 @@ class _Drawing:
                 f"{self._refused} of {self._refused + self._samples} windows have too many rows "
                 "without a smile; `ml.quotes info` says what is in a file")
         if not self._samples:
-            raise TrainingDataError(_too_little(self._args))
+            raise TrainingDataError(_too_little(self._args, self._spacing_s))
         made = self._store.finish()
         samples = Samples(*(made[field.name] for field in fields(Samples)))
         observations = Observations(
@@ -200,6 +203,9 @@ class _Drawing:
         return Dataset(samples, observations, tuple(self._keys), self._args)
 
 
-def _too_little(args: DataArgs) -> str:
-    return (f"too little history: no expiry has {args.window} smiles {args.step_s:g} s apart "
+def _too_little(args: DataArgs, spacing_s: float) -> str:
+    text = (f"too little history: no expiry has {args.window} smiles {args.step_s:g} s apart "
             f"and another {min(args.horizons_s)} s later on the same day")
+    coarse = args.step_s * (1.0 + TOLERANCE) < spacing_s < np.inf
+    return f"{text}; its rows are {spacing_s:g} s apart; try --step {spacing_s:g}" if coarse \
+        else text

@@ -1,7 +1,7 @@
 """Smiles of the past, from quotes or from the table, day by day, so that one day is in memory."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from ml.instants import ConventionsOf, Surfaces
 from ml.pricing.conventions import conventions
 from ml.quotes.format import iter_chains
 from ml.quotes.merged import Source, instants, survey
-from ml.series import NO_SMILE, ONE_DAY, Advance, Observed, Row, Series, in_series
+from ml.series import ONE_DAY, Advance, Observed, Row, Series, in_series, with_smiles
 from ml.stored import days_from_database
 from ml.types import ChainQuotes, Floats, SmileSnapshot
 
@@ -39,7 +39,7 @@ def days_from_quotes(paths: Sequence[str | Path], until: datetime | None = None,
     sources = survey(paths, until)
     if not within_day and _is_one_day(sources, until):
         raise TrainingDataError(ONE_DAY)
-    return _with_smiles(_days(sources, until, advance, Surfaces(conventions_of)))
+    return with_smiles(_days(sources, until, advance, Surfaces(conventions_of)))
 
 
 def _is_one_day(sources: Sequence[Source], until: datetime | None) -> bool:
@@ -50,16 +50,23 @@ def _is_one_day(sources: Sequence[Source], until: datetime | None) -> bool:
 
 def _days(sources: Sequence[Source], until: datetime | None, advance: Advance | None,
           surfaces: Surfaces) -> Iterator[list[Series]]:
-    done, total = 0, sum(source.quotes for source in sources)
+    tell = _Told(advance, sum(source.quotes for source in sources))
     groups = itertools.groupby(instants(sources, until), key=lambda one: session_day(one[0]))
     for _, day in groups:
-        rows: list[Row] = []
-        for _, frames in day:
-            rows += _rows(frames, surfaces)
-            done += sum(map(len, frames))
-            if advance is not None:
-                advance(done, total)
-        yield in_series(rows)
+        yield in_series(row for _, frames in day for row in _rows(tell(frames), surfaces))
+
+
+class _Told:
+    """Tells how many of all quotes have passed."""
+
+    def __init__(self, advance: Advance | None, total: int) -> None:
+        self._advance, self._total, self._done = advance, total, 0
+
+    def __call__(self, frames: list[pd.DataFrame]) -> list[pd.DataFrame]:
+        self._done += sum(map(len, frames))
+        if self._advance is not None:
+            self._advance(self._done, self._total)
+        return frames
 
 
 def _rows(frames: Sequence[pd.DataFrame], surfaces: Surfaces) -> Iterator[Row]:
@@ -78,13 +85,3 @@ def _row(smile: SmileSnapshot, features: Floats) -> Row:
     observed = Observed(points.log_moneyness, points.mid_iv, (points.ask_iv - points.bid_iv) / 2)
     return Row(smile.symbol, smile.expiry, smile.at, smile.tau, smile.underlying, smile.forward,
                smile.atm_vol, smile.grid_vol, smile.grid_observed, features, observed)
-
-
-def _with_smiles(days: Iterable[list[Series]]) -> Iterator[list[Series]]:
-    """The days as they are, and at the end a refusal if none had a smile."""
-    found = False
-    for day in days:
-        found = found or any(series.has_smile() for series in day)
-        yield day
-    if not found:
-        raise TrainingDataError(NO_SMILE)

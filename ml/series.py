@@ -4,7 +4,7 @@ Instants at which no smile could be made are rows too, of NaN: training sees wha
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.calendar import session_day
+from ml.errors import TrainingDataError
 from ml.features import SmileWindow
 from ml.types import Bools, Floats
 
@@ -105,3 +106,14 @@ def _series(rows: list[Row]) -> Series:
         underlying=column("underlying"), forward=column("forward"), atm_vol=column("atm_vol"),
         grid_vol=column("grid_vol"), grid_observed=np.array([row.grid_observed for row in rows]),
         features=column("features"), quotes=[row.quotes for row in rows])
+
+
+def with_smiles(days: Iterable[list[Series]]) -> Iterator[list[Series]]:
+    """The days as they are, and at the end a refusal if none had a smile."""
+    found = False
+    for day in days:
+        found = found or any(series.has_smile() for series in day)
+        yield day
+        del day  # before the next one is made
+    if not found:
+        raise TrainingDataError(NO_SMILE)

@@ -13,7 +13,7 @@ from psycopg2.extensions import connection as Connection
 from ml.calendar import NEW_YORK, session_day
 from ml.errors import TrainingDataError, UnavailableError
 from ml.features import INSTANT_FEATURES
-from ml.series import NO_SMILE, ONE_DAY, Advance, Observed, Row, Series, in_series
+from ml.series import NO_SMILE, ONE_DAY, Advance, Observed, Row, Series, in_series, with_smiles
 from ml.types import Floats
 
 _WANTED = ("(%(symbol)s::text IS NULL OR symbol = %(symbol)s) "
@@ -82,18 +82,8 @@ def _days(url: str, wanted: _Wanted, advance: Advance | None,
         extent = _extent(connection, wanted)
         if extent.first == extent.last and not within_day:
             raise TrainingDataError(ONE_DAY)
-        done, found = 0, False
-        for day in _dates(extent):
-            rows = _rows(connection, wanted, day)
-            series = in_series(row for row in rows if row is not None)
-            done += len(rows)
-            if advance is not None and rows:
-                advance(done, extent.rows)
-            if series:
-                found = found or any(one.has_smile() for one in series)
-                yield series
-        if not found:
-            raise TrainingDataError(NO_SMILE)
+        rows = _rows(connection, wanted, _dates(extent))
+        yield from with_smiles(_told(rows, advance, extent.rows))
     finally:
         connection.close()
 
@@ -121,12 +111,29 @@ def _dates(extent: _Extent) -> Iterator[date]:
         yield extent.first + timedelta(days=number)
 
 
-def _rows(connection: Connection, wanted: _Wanted, day: date) -> list[Row | None]:
-    first, end = (datetime.combine(one, time(), NEW_YORK) for one in (day, day + timedelta(days=1)))
-    with connection.cursor("history") as cursor:
-        cursor.itersize = 2000
-        cursor.execute(_DAY, wanted.parameters(first=first, end=end))
-        return [_row(dict(zip(_COLUMNS, values, strict=True))) for values in cursor]
+def _told(days: Iterator[Iterator[Row]], advance: Advance | None,
+          total: int) -> Iterator[list[Series]]:
+    """The series of each day that has any."""
+    done = 0
+    for day in days:
+        series = in_series(day)
+        done += sum(len(one.at) for one in series)
+        if series and advance is not None:
+            advance(done, total)
+        if series:
+            yield series
+        del series  # before the next day is made
+
+
+def _rows(connection: Connection, wanted: _Wanted, days: Iterator[date]) -> Iterator[Iterator[Row]]:
+    for day in days:
+        first, end = (datetime.combine(one, time(), NEW_YORK)
+                      for one in (day, day + timedelta(days=1)))
+        with connection.cursor("history") as cursor:
+            cursor.itersize = 2000
+            cursor.execute(_DAY, wanted.parameters(first=first, end=end))
+            made = (_row(dict(zip(_COLUMNS, values, strict=True))) for values in cursor)
+            yield (row for row in made if row is not None)
 
 
 def _row(values: dict[str, Any]) -> Row | None:
