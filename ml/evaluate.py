@@ -1,47 +1,151 @@
-"""Judge a kind of model: `python -m ml.evaluate --quotes FILE --model gru [--json]`.
+"""Judge models: `python -m ml.evaluate --quotes FILE… --model gru [--html FILE] [--json FILE|-]`.
 
-Trains once, walking forward, and prints the errors on the test fold's observed quotes by horizon
-beside the baselines'. Nothing is registered.
+Trains walking forward and scores on the test parts' observed quotes, beside every baseline, in one
+go. Nothing is registered. A history of one day is cut by time, and that is said.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import msgspec
+from rich.console import Console
 
+from ml.args import KINDS, NETWORKS, Config
+from ml.dataset import Dataset
+from ml.errors import ConfigError, OutputError
+from ml.evaluation.report import Judged, Report, as_json, facts, judge, report
+from ml.evaluation.tables import LEGEND, tables, verdict
+from ml.options import config_of, dataset_of, guarded, parser
 from ml.progress import Progress
-from ml.train import Trained, config_of, guarded, history_of, parser, report, train
+from ml.walk import Walked, walk
+
+ALL = "all"
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train and print, as a table or as JSON on standard output."""
-    config = config_of(options)
+    """Train, judge and print, as tables or as JSON on standard output."""
+    _refuse_outputs(options)
+    configs = [_config(options, kind) for kind in options.model]
+    if any(config.data != configs[0].data for config in configs):
+        raise ConfigError("models that differ in `data` can't be judged side by side")
     with Progress() as progress:
-        trained = train(history_of(options, progress), config, options.name, progress)
-    if options.json:
-        print(as_json(trained).decode())
+        found = evaluate(dataset_of(options, configs[0], progress), configs, options, progress)
+    _write(found, options)
+    if options.json == "-":
+        sys.stdout.write(as_json(found).decode())
     else:
-        report(trained)
+        show(found)
 
 
-def as_json(trained: Trained) -> bytes:
-    """Scores by horizon, the shrinkage, and what the model is; unknown numbers are null."""
-    contract = trained.forecaster.contract
-    return msgspec.json.format(msgspec.json.encode({
-        "kind": contract.kind, "seed": trained.config.fit.seed,
-        "trained_until": contract.trained_until, "samples": contract.samples,
-        "data_fingerprint": contract.data_fingerprint,
-        "shrinkage": dict(zip(map(str, contract.horizons_s), contract.shrinkage, strict=True)),
-        "horizons": [asdict(one) for one in trained.scores]}))
+def evaluate(dataset: Dataset, configs: Sequence[Config], options: argparse.Namespace,
+             progress: Progress) -> Report:
+    """Each configuration walked forward with `options.seeds` seeds, and judged."""
+    judged: list[Judged] = []
+    runs: list[list[Walked]] = []
+    for config in configs:
+        seeded = [_with_seed(config, config.fit.seed + place)
+                  for place in range(options.seeds if config.model.kind in NETWORKS else 1)]
+        runs = []
+        for one in seeded:
+            progress.say(f"{one.model.kind}, seed {one.fit.seed}")
+            runs.append(walk(dataset, one, options.name, progress, options.trials))
+        progress.say(f"scoring {config.model.kind} on the quotes of the test parts")
+        judged.append(judge(runs, seeded, dataset))
+    sources = [str(path) for path in options.quotes or ["database"]]
+    return report(dataset, runs[0], judged, sources)
+
+
+def _config(options: argparse.Namespace, kind: str) -> Config:
+    if options.config and len(options.model) > 1:
+        raise ConfigError("--config describes one model; give one --model with it")
+    # One day is enough to be shown something, as long as it is said that it is one day only.
+    return config_of(argparse.Namespace(
+        **{**vars(options), "model": kind, "within_day": True}))
+
+
+def _with_seed(config: Config, seed: int) -> Config:
+    return msgspec.structs.replace(config, fit=msgspec.structs.replace(config.fit, seed=seed))
+
+
+def show(found: Report) -> None:
+    """Print what was judged, the tables, and a sentence per horizon."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=140)
+    _say(facts(found))
+    evaluations = [judged.evaluation for judged in found.judged]
+    for table in tables(evaluations):
+        console.print()
+        console.print(table)
+    _say(["", *LEGEND, ""])
+    _say(line for evaluation in evaluations for line in verdict(evaluation))
+
+
+def _say(lines: Iterable[str]) -> None:
+    print("\n".join(lines))
+
+
+def _refuse_outputs(options: argparse.Namespace) -> None:
+    """Check before any work is done that the results can be written."""
+    for path in (options.json, options.html):
+        if path and path != "-" and not Path(path).absolute().parent.is_dir():
+            raise OutputError(f"{path}: no such folder")
+    if options.html:
+        from ml.evaluation.plots import refuse_without_matplotlib
+
+        refuse_without_matplotlib()
+
+
+def _write(found: Report, options: argparse.Namespace) -> None:
+    if options.html:
+        from ml.evaluation.page import page
+
+        _to_file(options.html, page(found).encode())
+    if options.json and options.json != "-":
+        _to_file(options.json, as_json(found))
+
+
+def _to_file(path: str, content: bytes) -> None:
+    try:
+        Path(path).write_bytes(content)
+    except OSError as error:
+        raise OutputError(f"{path}: can't be written: {error.strerror or error}") from error
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    kinds = NETWORKS if text == ALL else tuple(dict.fromkeys(text.split(",")))
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"no model {unknown[0]!r}; there are {', '.join(KINDS)}, and {ALL} for the networks")
+    return kinds
+
+
+def _seeds(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seeds")
+    return int(text)
+
+
+def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    options = argparse.ArgumentParser(
+        description="Train walking forward, and judge beside every baseline on unseen quotes.",
+        parents=[parser("")], conflict_handler="resolve")
+    options.add_argument("--model", type=_kinds, default=("gru",), metavar="KIND[,KIND…]",
+                         help=f"{', '.join(KINDS)}, or {ALL} for the networks")
+    options.add_argument("--seeds", type=_seeds, default=1, metavar="N",
+                         help="train each network with N seeds; the losses are averaged")
+    options.add_argument("--json", metavar="FILE", help="write everything as JSON; - prints it")
+    options.add_argument("--html", metavar="FILE", help="write a report with plots")
+    return options.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0, 2 for a user's mistake, 1 where something needed does not answer."""
-    options = parser("Train once, walking forward, and print errors beside the baselines'.")
-    options.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    return guarded(run, options.parse_args(argv))
+    return guarded(run, options_of(argv))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ml.args import Config
 from ml.dataset import Dataset
 from ml.errors import TrainingDataError
 from ml.evaluation.collect import collect
@@ -106,7 +107,8 @@ def losses(forecaster: Forecaster, dataset: Dataset, part: Part) -> Records:
         TrainingDataError: no target of the part has a quote on the grid.
     """
     nothing = Part(part.places[:0], part.known[:0])
-    return collect([Walked(Fold(0, nothing, nothing, nothing, part), forecaster, None)], dataset)
+    return collect([Walked(Fold(0, nothing, nothing, nothing, part), forecaster, None, Config())],
+                   dataset)
 
 
 def judge(challenger: Records, champion: Records | None) -> Verdict:

@@ -16,7 +16,7 @@ from ml.types import Floats
 
 NIGHT_S = 6 * 3600.0
 """Instants further apart than this are of different sessions."""
-MIN_FREEDOM = 2.0
+MIN_FREEDOM = 1.0
 """Least degrees of freedom of an error's estimate that a p-value is given for."""
 MIN_BLOCKS = 5
 """Least independent stretches of time that an interval is given for."""

@@ -61,10 +61,10 @@ def skill(evaluation: Evaluation) -> Table:
     table = _table(f"{evaluation.kind}: skill and bands", "",
                    *(span(one.horizon_s) for one in horizons))
     rows: tuple[tuple[str, Callable[[HorizonScore], str]], ...] = (
-        ("R² against filtered persistence", lambda one: _share(one.against(FILTERED).r2)),
+        ("R² against filtered persistence", lambda one: share(one.against(FILTERED).r2)),
         ("  90 % interval", lambda one: interval(one.against(FILTERED))),
         ("best baseline", lambda one: label(one.best)),
-        ("R² against it", lambda one: _share(one.against(one.best).r2)),
+        ("R² against it", lambda one: share(one.against(one.best).r2)),
         ("  90 % interval", lambda one: interval(one.against(one.best))),
         ("  p-value", lambda one: p_value(one.against(one.best).p_value)),
         ("MAE, bp", lambda one: _bp(one.mae_bp)),
@@ -90,7 +90,7 @@ def significance(evaluation: Evaluation) -> Table:
     for rival in horizons[0].rivals:
         found = [one.against(rival.name) for one in horizons]
         table.add_row(label(rival.name), *(
-            "the same" if one.r2 == 0.0 else f"{_share(one.r2)} ({p_value(one.p_value)})"
+            "the same" if one.r2 == 0.0 else f"{share(one.r2)} ({p_value(one.p_value)})"
             for one in found))
     return table
 
@@ -102,14 +102,15 @@ def buckets(evaluation: Evaluation) -> Table:
                    "coverage by bucket", "", *map(span, horizons))
     for names in (MONEYNESS, MATURITY, TIME_OF_DAY):
         for name in names:
-            found = [_single(evaluation.cells, horizon, name) for horizon in horizons]
+            found = [single(evaluation.cells, horizon, name) for horizon in horizons]
             if any(found):
                 table.add_row(name, *(_bucket(one) for one in found))
         table.add_section()
     return table
 
 
-def _single(cells: Sequence[CellScore], horizon_s: int, name: str) -> CellScore | None:
+def single(cells: Sequence[CellScore], horizon_s: int, name: str) -> CellScore | None:
+    """The cell of one bucket by itself at a horizon, if it has forecasts."""
     for one in cells:
         told = {one.moneyness, one.maturity, one.time_of_day} - {EVERYTHING}
         if one.horizon_s == horizon_s and told == {name}:
@@ -120,7 +121,7 @@ def _single(cells: Sequence[CellScore], horizon_s: int, name: str) -> CellScore 
 def _bucket(one: CellScore | None) -> str:
     if one is None:
         return "-"
-    return f"{one.rmse_bp:.1f} {_share(one.r2_best)} {one.adaptive_coverage:.0%}"
+    return f"{one.rmse_bp:.1f} {share(one.r2_best)} {one.adaptive_coverage:.0%}"
 
 
 def verdict(evaluation: Evaluation) -> Iterator[str]:
@@ -136,7 +137,7 @@ def verdict(evaluation: Evaluation) -> Iterator[str]:
         else:
             said = "can't be told from"
         yield (f"{span(one.horizon_s)} ahead {evaluation.kind} {said} {label(one.best)}, the best "
-               f"baseline: R² {_share(best.r2)}, {how}.")
+               f"baseline: R² {share(best.r2)}, {how}.")
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -164,7 +165,8 @@ def interval(rival: Rival) -> str:
     return f"[{rival.r2_lower:+.1%}, {rival.r2_upper:+.1%}]" if known else "-"
 
 
-def _share(value: float) -> str:
+def share(value: float) -> str:
+    """A signed share in per cent; a dash where it is unknown."""
     return f"{value:+.2%}" if np.isfinite(value) else "-"
 
 

@@ -1,0 +1,169 @@
+"""The report as one HTML file that needs nothing else: no network, no script."""
+
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
+
+import numpy as np
+
+from ml.baselines import FILTERED
+from ml.evaluation import plots
+from ml.evaluation.report import Judged, Report, facts
+from ml.evaluation.scores import HorizonScore
+from ml.evaluation.tables import LEGEND, interval, label, p_value, share, span, verdict
+
+_CSS = """
+:root { color-scheme: light; }
+body { font: 14px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; color: #1c1c1c;
+  background: #fff; margin: 0 auto; padding: 28px 36px 60px; max-width: 1080px; }
+h1 { font-size: 24px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 40px 0 8px;
+  border-top: 1px solid #ddd; padding-top: 18px; } h3 { font-size: 14px; margin: 24px 0 6px; }
+p { margin: 4px 0; } .facts { color: #5a5a5a; } .warn { color: #b3202a; }
+ul { margin: 12px 0; padding-left: 20px; } .legend { color: #5a5a5a; font-size: 12px; }
+table { border-collapse: collapse; margin: 6px 0 10px; font-variant-numeric: tabular-nums; }
+th, td { padding: 3px 14px 3px 0; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+th { font-weight: 600; border-bottom: 1px solid #999; }
+tr.line td { border-top: 1px solid #ccc; } td.best { font-weight: 600; }
+td small { color: #777; } figure { margin: 8px 0 4px; } svg { max-width: 100%; height: auto; }
+"""
+Row = tuple[str, Callable[[HorizonScore], str]]
+
+
+def page(report: Report) -> str:
+    """The whole document."""
+    body = "\n".join(_body(report))
+    title = escape(f"Forecasts of {', '.join(report.symbols)}")
+    return ("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+            "<meta name=\"viewport\" content=\"width=device-width\">"
+            f"<title>{title}</title><style>{_CSS}</style></head>\n<body>\n{body}\n</body></html>\n")
+
+
+def _body(report: Report) -> Iterator[str]:
+    yield f"<h1>Forecasts of {escape(', '.join(report.symbols))}, judged on unseen quotes</h1>"
+    for line in facts(report):
+        kind = "warn" if line.startswith("WARNING") else "facts"
+        yield f'<p class="{kind}">{escape(line)}</p>'
+    yield from _items(line for judged in report.judged for line in verdict(judged.evaluation))
+    yield "<h2>Errors and skill</h2>"
+    yield _errors(report)
+    yield f'<p class="legend">{escape(" ".join(LEGEND))}</p>'
+    kinds = len(report.judged)
+    yield _figure(plots.skill(report), 10.0, 3.2)
+    yield _figure(plots.errors(report), 8.5, 0.9 + 0.34 * (kinds + 7))
+    for judged in report.judged:
+        yield from _kind(judged)
+
+
+def _kind(judged: Judged) -> Iterator[str]:
+    evaluation = judged.evaluation
+    yield f"<h2>{escape(evaluation.kind)}</h2>"
+    yield _skill(judged)
+    yield "<h3>R² against each baseline, and the p-value of equal squared errors</h3>"
+    yield _significance(judged)
+    if len(judged.seeds) > 1:
+        yield "<h3>Seeds</h3>"
+        yield _seeds(judged)
+    yield "<h3>Weight of the network against its anchor, by fold</h3>"
+    yield _weights(judged)
+    yield "<h3>Errors by bucket; the colour is R² against the best baseline</h3>"
+    yield _figure(plots.buckets(evaluation), 9.5, 4.2)
+    yield "<h3>Bands</h3>"
+    yield _figure(plots.coverage(evaluation), 9.5, 3.1)
+    yield "<h3>Coverage over the time tested</h3>"
+    yield _figure(plots.over_time(evaluation), 10.0, 2.4)
+    yield "<h3>What the model listens to: the loss when a group of features is shuffled</h3>"
+    yield _figure(plots.importance(judged), 9.5, 3.6)
+
+
+def _items(lines: Iterator[str]) -> Iterator[str]:
+    yield "<ul>"
+    yield from (f"<li>{escape(line)}</li>" for line in lines)
+    yield "</ul>"
+
+
+def _figure(draw: plots.Draw, width: float, height: float) -> str:
+    return f"<figure>{plots.svg(draw, width, height)}</figure>"
+
+
+def _errors(report: Report) -> str:
+    horizons = report.judged[0].evaluation.horizons
+    rows = [[judged.evaluation.kind, *(_bp(one.rmse_bp) for one in judged.evaluation.horizons)]
+            for judged in report.judged]
+    rows += [[label(rival.name), *(
+        f"{_bp(one.against(rival.name).rmse_bp)}{'*' if one.best == rival.name else ''}"
+        for one in horizons)] for rival in horizons[0].rivals]
+    rows += [["median half-spread", *(_bp(one.half_spread_bp) for one in horizons)],
+             ["forecasts", *(f"{one.forecasts:,}" for one in horizons)]]
+    kinds = len(report.judged)
+    return _table(["RMSE, bp (* the best baseline)", *_spans(horizons)], rows,
+                  lines=(kinds, kinds + len(horizons[0].rivals)))
+
+
+def _skill(judged: Judged) -> str:
+    horizons = judged.evaluation.horizons
+    rows: tuple[Row, ...] = (
+        ("R² against filtered persistence", lambda one: share(one.against(FILTERED).r2)),
+        ("90 % interval", lambda one: interval(one.against(FILTERED))),
+        ("best baseline", lambda one: label(one.best)),
+        ("R² against it", lambda one: share(one.against(one.best).r2)),
+        ("90 % interval", lambda one: interval(one.against(one.best))),
+        ("p-value", lambda one: p_value(one.against(one.best).p_value)),
+        ("RMSE / MAE, bp", lambda one: f"{_bp(one.rmse_bp)} / {_bp(one.mae_bp)}"),
+        ("QLIKE × 10⁴ / best baseline's", lambda one: (
+            f"{one.qlike * 1e4:.2f} / {one.against(one.best).qlike * 1e4:.2f}")),
+        ("pinball loss as calibrated / adaptive, bp", lambda one: (
+            f"{one.pinball_bp:.2f} / {one.adaptive_pinball_bp:.2f}")),
+        ("90 % band's coverage as calibrated / adaptive", lambda one: (
+            f"{one.coverage:.1%} / {one.adaptive_coverage:.1%}")),
+        ("90 % band's width as calibrated / adaptive, bp", lambda one: (
+            f"{one.width_bp:.0f} / {one.adaptive_width_bp:.0f}")))
+    return _table(["", *_spans(horizons)], [[name, *map(cell, horizons)] for name, cell in rows])
+
+
+def _significance(judged: Judged) -> str:
+    horizons = judged.evaluation.horizons
+    rows = []
+    for rival in horizons[0].rivals:
+        found = [one.against(rival.name) for one in horizons]
+        rows.append([label(rival.name), *(
+            "the same" if one.r2 == 0.0 else f"{share(one.r2)} (p {p_value(one.p_value)})"
+            for one in found)])
+    return _table(["", *_spans(horizons)], rows)
+
+
+def _seeds(judged: Judged) -> str:
+    horizons = judged.evaluation.horizons
+    rows = [[f"seed {one.seed}: R² against filtered, the best baseline", *(
+        f"{share(filtered)}, {share(best)}" for filtered, best
+        in zip(one.r2_filtered, one.r2_best, strict=True))] for one in judged.seeds]
+    filtered, best = (np.array([getattr(one, name) for one in judged.seeds])
+                      for name in ("r2_filtered", "r2_best"))
+    spread = zip(filtered.std(axis=0, ddof=1), best.std(axis=0, ddof=1), strict=True)
+    rows.append(["standard deviation over seeds", *(f"{a:.2%}, {b:.2%}" for a, b in spread)])
+    return _table(["", *_spans(horizons)], rows, lines=(len(judged.seeds),))
+
+
+def _weights(judged: Judged) -> str:
+    rows = [[f"fold {one.fold + 1}, {one.training:,} samples", *(
+        f"{weight:.2f} on {label(anchor)}"
+        for weight, anchor in zip(one.shrinkage, one.anchor, strict=True))]
+        for one in judged.weights]
+    return _table(["", *(span(horizon_s) for horizon_s in judged.config.data.horizons_s)], rows)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], lines: Sequence[int] = ()) -> str:
+    """A table; a line goes above the rows of these numbers."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    body = "".join(
+        f'<tr{" class=line" if number in lines else ""}>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n"
+        for number, row in enumerate(rows))
+    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>"
+
+
+def _spans(horizons: Sequence[HorizonScore]) -> list[str]:
+    return [span(one.horizon_s) for one in horizons]
+
+
+def _bp(value: float) -> str:
+    return f"{value:.1f}"
