@@ -34,7 +34,7 @@ CONTRACT_FILE = "contract.json"
 CARD_FILE = "model_card.md"
 REQUIREMENTS = [f"torch=={torch.__version__.split('+')[0]}", f"numpy=={np.__version__}",
                 f"scikit-learn=={sklearn.__version__}"]
-_LONGEST_DESCRIPTION = 5000
+LONGEST_DESCRIPTION = 5000
 """Characters of a version's description that MLflow's tables hold."""
 
 
@@ -89,7 +89,7 @@ def register(forecaster: Forecaster, example: Floats, record: Record, tracking_u
         with mlflow.start_run(experiment_id=_experiment(client, tracking_uri)) as run:
             _log_record(client, run.info.run_id, forecaster.contract, record)
             version = _log_model(forecaster, example, Path(folder))
-        client.update_model_version(name, version, record.card[:_LONGEST_DESCRIPTION])
+        client.update_model_version(name, version, record.card[:LONGEST_DESCRIPTION])
         client.set_registered_model_alias(name, CHALLENGER, version)
     return version
 

@@ -1,0 +1,216 @@
+"""Make the challenger champion, if it deserves it: `python -m ml.promote --quotes FILE…`.
+
+The newest quotes, later than what challenger and champion were trained on, decide; see
+`ml.evaluation.gate`. `--force REASON` promotes whatever they say, and notes it on the version;
+`--rollback` makes the champion before champion again.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+
+from ml.args import Config, DataArgs
+from ml.contract import ModelContract
+from ml.dataset import Dataset
+from ml.errors import ModelContractError, RegistryError, TrainingDataError
+from ml.evaluation.gate import Verdict, judge, losses, unseen
+from ml.evaluation.tables import label, span
+from ml.features import WINDOW_FEATURES
+from ml.options import add_history, dataset_of, guarded, required
+from ml.progress import Progress
+from ml.registry import CHALLENGER, CHAMPION, LoadedModel, find_alias, load_version
+from ml.smile.grid import GRID_Z
+from ml.succession import crown, dethrone, refuse
+
+TRACKING_URI = "MLFLOW_TRACKING_URI"
+REFUSED = 3
+"""Exit code where the challenger is not good enough."""
+COMPARED = ("step_s", "window", "filter_weight", "horizons_s")
+"""What challenger and champion must have in common to be judged on the same forecasts."""
+NO_HISTORY = "no quotes were given to judge on"
+History = Callable[[ModelContract], Dataset]
+"""The history to judge on, cut for a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of the challenger."""
+
+    version: str
+    before: str | None
+    """The champion's version when it was judged."""
+    verdict: Verdict
+    forced: str | None = None
+    """The reason to promote it against the verdict."""
+
+    @property
+    def promoted(self) -> bool:
+        """Whether it is the champion now."""
+        return self.verdict.passed or self.forced is not None
+
+
+def decide(name: str, tracking_uri: str, history: History | None,
+           force: str | None = None) -> Decision:
+    """Judge the challenger of a name and promote it, or leave it challenger.
+
+    Raises:
+        RegistryError: there is no challenger, or one of the two can't be loaded.
+        UnavailableError: MLflow, or the database with the history, does not answer.
+        QuotesFileError: the history can't be read.
+    """
+    version = find_alias(name, CHALLENGER, tracking_uri)
+    if version is None:
+        raise RegistryError(f"there is nothing to promote: no version of {name} at "
+                            f"{tracking_uri} has the alias {CHALLENGER}")
+    before = find_alias(name, CHAMPION, tracking_uri)
+    challenger = load_version(name, version, tracking_uri)
+    verdict = _verdict(challenger, _champion(name, before, tracking_uri), history)
+    decision = Decision(version, before, verdict, None if verdict.passed else force)
+    if decision.promoted:
+        crown(name, version, tracking_uri, verdict.sentence(), decision.forced)
+    else:
+        refuse(name, version, tracking_uri, verdict.sentence())
+    return decision
+
+
+def _champion(name: str, version: str | None, tracking_uri: str) -> LoadedModel | None:
+    """The champion; None where there is none that this code could ask."""
+    if version is None:
+        return None
+    try:
+        model = load_version(name, version, tracking_uri)
+        model.contract.check(model.contract.step_s, GRID_Z, WINDOW_FEATURES)
+    except (RegistryError, ModelContractError) as error:
+        print(f"the champion counts as none: {error}", file=sys.stderr)
+        return None
+    return model
+
+
+def _verdict(challenger: LoadedModel, champion: LoadedModel | None,
+             history: History | None) -> Verdict:
+    """What the gate says, or why it can't say anything."""
+    unlike = _unlike(challenger, champion)
+    if unlike is not None:
+        return Verdict((unlike,), has_champion=True)
+    if history is None:
+        return Verdict((NO_HISTORY,), has_champion=champion is not None)
+    try:
+        return _judged(challenger, champion, history(challenger.contract))
+    except TrainingDataError as error:
+        return Verdict((str(error),), has_champion=champion is not None)
+
+
+def _unlike(challenger: LoadedModel, champion: LoadedModel | None) -> str | None:
+    if champion is None:
+        return None
+    differing = [field for field in COMPARED
+                 if getattr(challenger.contract, field) != getattr(champion.contract, field)]
+    return f"it can't be compared with the champion: another {', '.join(differing)}" \
+        if differing else None
+
+
+def _judged(challenger: LoadedModel, champion: LoadedModel | None, dataset: Dataset) -> Verdict:
+    models = [model for model in (challenger, champion) if model is not None]
+    part = unseen(dataset, max(model.contract.trained_until.timestamp() for model in models))
+    records = [losses(model.forecaster, dataset, part) for model in models]
+    return judge(records[0], records[1] if champion is not None else None)
+
+
+def config_for(contract: ModelContract) -> Config:
+    """How a history is cut for a model that is there already."""
+    return Config(data=DataArgs(
+        step_s=contract.step_s, window=contract.window, horizons_s=contract.horizons_s,
+        filter_weight=contract.filter_weight, within_day=True))
+
+
+def report(decision: Decision) -> None:
+    """Print what the gate looked at and what came of it."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    if decision.verdict.horizons:
+        console.print(as_table(decision))
+    console.print(f"version {decision.version} {outcome(decision)}", highlight=False)
+
+
+def outcome(decision: Decision) -> str:
+    """The verdict and what was made of it, in one line."""
+    sentence = decision.verdict.sentence()
+    if decision.forced is not None:
+        return f"{sentence}; made {CHAMPION} all the same: {decision.forced}"
+    return f"{sentence}; it {'is' if decision.promoted else 'is not made'} {CHAMPION}"
+
+
+def as_table(decision: Decision) -> Table:
+    """What the gate looked at, a row per horizon."""
+    verdict = decision.verdict
+    days = f"{verdict.days} day{'s' * (verdict.days != 1)}"
+    table = Table(title=f"Challenger, version {decision.version}, against champion, version "
+                        f"{decision.before or 'none'}: {days} that neither has seen, "
+                        f"{_instant(verdict.from_s)} to {_instant(verdict.until_s)} UTC",
+                  title_justify="left")
+    for column in ("ahead", "forecasts", "challenger bp", "champion bp", "R² vs champion",
+                   "best baseline", "its bp", "R² vs best", "p worse"):
+        table.add_column(column, justify="right")
+    for one in verdict.horizons:
+        table.add_row(span(one.horizon_s), f"{one.forecasts:,}", f"{one.challenger_bp:.2f}",
+                      _shown(one.champion_bp, ".2f"), _shown(one.r2_champion, "+.1%"),
+                      label(one.best), f"{one.best_bp:.2f}", f"{one.r2_best:+.1%}",
+                      _shown(one.p_worse, ".3f"))
+    return table
+
+
+def _shown(value: float, how: str) -> str:
+    return format(value, how) if value == value else "-"
+
+
+def _instant(at_s: float) -> str:
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M}"
+
+
+def parser(history: bool) -> argparse.ArgumentParser:
+    """The options; a history need only be named where it has to decide."""
+    options = argparse.ArgumentParser(prog="python -m ml.promote", description=__doc__)
+    add_history(options, required=history)
+    options.add_argument("--name", default="smile", help="of the registered model")
+    options.add_argument("--force", metavar="REASON",
+                         help="promote whatever the quotes say, and note why")
+    options.add_argument("--rollback", action="store_true",
+                         help="make the champion before champion again")
+    return options
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do as told; the exit code."""
+    uri = required(TRACKING_URI, "ml.promote")
+    if options.rollback:
+        left, now = dethrone(options.name, uri)
+        print(f"{options.name}: version {now} is {CHAMPION} again, version {left} was")
+        return 0
+    given = options.quotes or options.from_database
+    with Progress() as progress:
+        decision = decide(
+            options.name, uri, (lambda contract: dataset_of(
+                options, config_for(contract), progress)) if given else None, options.force)
+    report(decision)
+    return 0 if decision.promoted else REFUSED
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code: 0, 3 where it was refused, 2 for a user's mistake, 1 where something needed
+    does not answer."""
+    given = sys.argv[1:] if argv is None else argv
+    decided = any(one.split("=")[0] in ("--rollback", "--force") for one in given)
+    codes: list[int] = []
+    failed = guarded(lambda options: codes.append(run(options)),
+                     parser(history=not decided).parse_args(given))
+    return failed or codes[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

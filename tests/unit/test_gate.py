@@ -1,0 +1,173 @@
+import numpy as np
+import pytest
+
+from ml.args import DataArgs
+from ml.dataset import make_dataset
+from ml.errors import TrainingDataError
+from ml.evaluation.gate import judge, losses, unseen
+from ml.evaluation.records import MODEL, Records, columns
+from tests.unit.small_model import HORIZONS, WINDOW, make_forecaster
+from tests.unit.smiles import make_history, utc
+
+NAMES = (MODEL, "filtered_persistence", "ewma")
+MINUTES = 240
+
+
+def records(level, seed=0, minutes=MINUTES, horizons=HORIZONS):
+    """Losses of `level` squared basis points on average, by name and horizon, two forecasts an
+    instant; the same luck befalls all forecasters, and each has a little of its own."""
+    random = np.random.default_rng(seed)
+    rows = len(horizons) * minutes
+    luck = random.chisquare(5, rows) / 5
+    sums = np.zeros((rows, columns(NAMES)))
+    for place, name in enumerate(NAMES):
+        of_its_own = np.random.default_rng([seed, place, int(1e6 * level[name][0])])
+        own = of_its_own.normal(1.0, 0.05, rows)
+        sums[:, place] = 2e-8 * np.repeat(level[name], minutes) * luck * own
+    nothing = np.zeros((len(horizons), 5, 5, 5))
+    return Records(
+        kind="gru", horizons_s=horizons, step_s=60.0, names=NAMES, fold=np.zeros(rows, int),
+        horizon=np.repeat(np.arange(len(horizons)), minutes),
+        at_s=np.tile(60.0 * np.arange(minutes), len(horizons)), forecasts=np.full(rows, 2.0),
+        sums=sums, cell_forecasts=nothing, cell_quotes=nothing, cell_sums=nothing[..., None],
+        cell_spreads=nothing[..., None].astype(int))
+
+
+def level(model, ewma=(1.0, 4.0)):
+    return {MODEL: model, "ewma": ewma, "filtered_persistence": (2.0, 5.0)}
+
+
+GOOD = level((0.9, 3.6))
+LIKE_EWMA = level((1.0, 4.0))
+
+
+def test_the_first_model_passes_when_it_is_not_worse_than_the_best_baseline():
+    verdict = judge(records(GOOD), None)
+
+    assert verdict.passed
+    assert verdict.sentence() == ("passed: the first of its name, and not worse than the best "
+                                  "baseline at any horizon")
+    assert [one.best for one in verdict.horizons] == ["ewma", "ewma"]
+    assert [one.instants for one in verdict.horizons] == [MINUTES, MINUTES]
+    assert verdict.horizons[0].challenger_bp == pytest.approx(np.sqrt(0.9), rel=0.05)
+    assert verdict.horizons[1].r2_best == pytest.approx(0.1, abs=0.01)
+    assert all(np.isnan(one.champion_bp) for one in verdict.horizons)
+
+
+def test_a_model_that_is_as_good_as_the_best_baseline_passes():
+    own = records(LIKE_EWMA)
+    own.sums[:, 0] = own.sums[:, 2]
+
+    assert judge(own, None).passed
+
+
+@pytest.mark.parametrize(("model", "where"), [
+    ((1.1, 3.6), "worse than ewma at 60 s"), ((0.9, 4.4), "worse than ewma at 300 s")])
+def test_worse_than_the_best_baseline_at_one_horizon_is_refused(model, where):
+    verdict = judge(records(level(model)), None)
+
+    assert not verdict.passed
+    assert where in verdict.sentence()
+    assert len(verdict.reasons) == 1
+
+
+def test_surely_worse_by_less_than_half_a_per_cent_is_refused():
+    own = records(LIKE_EWMA)
+    own.sums[:, 0] = own.sums[:, 2] * 1.003
+
+    [at_60, _] = judge(own, None).horizons
+
+    assert at_60.r2_best == pytest.approx(-0.003)
+    assert at_60.p_worse < 0.05
+    assert at_60.worse
+
+
+def test_better_than_the_champion_passes():
+    verdict = judge(records(GOOD), records(LIKE_EWMA))
+
+    assert verdict.passed
+    assert verdict.p_better < 0.05
+    assert verdict.horizons[0].r2_champion == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("champion", [(0.9, 3.6), (0.8, 3.2)])
+def test_as_good_as_the_champion_or_worse_is_refused(champion):
+    verdict = judge(records(GOOD), records(level(champion)))
+
+    assert verdict.reasons == (f"not better than the champion (p = {verdict.p_better:.3f})",)
+
+
+def test_the_same_forecast_as_the_champions_is_no_better():
+    verdict = judge(records(GOOD), records(GOOD))
+
+    assert verdict.p_better == 0.5
+    assert not verdict.passed
+
+
+def test_horizons_count_alike_against_the_champion():
+    """A tenth of a small loss is worth a tenth of a large one."""
+    better_near = judge(records(level((0.8, 3.6))), records(level((0.9, 3.6))))
+    worse_far = judge(records(level((0.8, 4.0))), records(level((0.9, 3.4))))
+
+    assert better_near.p_better < 0.05 < 0.95 < worse_far.p_better
+
+
+def test_too_few_instants_are_named():
+    verdict = judge(records(GOOD, minutes=20), None)
+
+    assert verdict.reasons == ("20 unseen instants at 60 s are too few, 30 are needed",)
+
+
+def test_too_few_independent_instants_leave_the_champion_champion():
+    short = {"minutes": 40, "horizons": (60, 1800)}
+    verdict = judge(records(GOOD, **short), records(LIKE_EWMA, **short))
+
+    assert np.isnan(verdict.p_better)
+    assert verdict.reasons == ("too few independent instants to tell it from the champion",)
+
+
+def test_losses_of_other_forecasts_are_no_comparison():
+    with pytest.raises(ValueError, match="different forecasts"):
+        judge(records(GOOD), records(GOOD, minutes=100))
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    history = make_history(days=3, minutes=90, noise=3e-4)
+    return make_dataset([history], DataArgs(window=WINDOW, horizons_s=HORIZONS))
+
+
+def silent(anchor):
+    """A model that says what a baseline says."""
+    return make_forecaster(anchor=(anchor,) * 2, shrinkage=(0.0, 0.0))
+
+
+def test_only_what_is_later_than_an_instant_is_unseen(dataset):
+    after_s = utc(2026, 8, 4, 14).timestamp()
+
+    part = unseen(dataset, after_s)
+
+    assert dataset.samples.at_s[part.places].min() > after_s
+    assert len(part) == (dataset.samples.at_s > after_s).sum()
+    assert part.known.any(axis=1).all()
+
+
+def test_nothing_unseen_is_told(dataset):
+    with pytest.raises(TrainingDataError, match="nothing to judge on"):
+        unseen(dataset, utc(2026, 8, 6).timestamp())
+
+
+def test_a_model_that_says_what_a_baseline_says_has_that_baselines_losses(dataset):
+    part = unseen(dataset, utc(2026, 8, 4, 14).timestamp())
+
+    own = losses(silent("ewma"), dataset, part)
+
+    assert own.losses(MODEL, "squared") == pytest.approx(own.losses("ewma", "squared"), rel=1e-3)
+
+
+def test_on_noisy_smiles_the_filtered_one_is_promoted_over_the_newest_one(dataset):
+    part = unseen(dataset, utc(2026, 8, 4, 14).timestamp())
+    filtered, newest = (losses(silent(anchor), dataset, part) for anchor in ("ewma", "persistence"))
+
+    assert judge(filtered, newest).p_better < 0.05
+    assert "not better than the champion" in judge(newest, filtered).sentence()
