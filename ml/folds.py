@@ -82,23 +82,27 @@ class Fold:
 
 
 def walk_forward(dataset: Dataset) -> list[Fold]:
-    """The folds of a dataset, at most `dataset.args.folds` of them.
-
-    Those before the first whose parts all have `MINIMUM` samples are left out.
+    """The folds of a dataset: of at most `args.folds` as many as leave the newest one `MINIMUM`
+    samples in each part, and of these without those that have fewer.
 
     Raises:
-        TrainingDataError: even the newest fold is too small, or there is one day only and
+        TrainingDataError: even a single fold is too small, or there is one day only and
             `args.within_day` is not set.
     """
     samples, args = dataset.samples, dataset.args
-    made = [[_part(samples, args, *span, is_last=place == 3)
-             for place, span in enumerate(pairwise(edges))]
-            for edges in _edges(samples.at_s, args)]
-    while len(made) > 1 and _shortage(made[0]):
-        del made[0]
-    if shortage := _shortage(made[-1]):
-        raise TrainingDataError(f"too little history: {shortage}; {len(samples)} in all")
-    return [Fold(number, *parts) for number, parts in enumerate(made)]
+    shortage = "windows at one instant only"
+    for count in range(args.folds, 0, -1):
+        made = [_parts(samples, args, edges) for edges in _edges(samples.at_s, args, count)]
+        shortage = _shortage(made[-1]) if made else shortage
+        if not shortage:
+            standing = [parts for parts in made if not _shortage(parts)]
+            return [Fold(number, *parts) for number, parts in enumerate(standing)]
+    raise TrainingDataError(f"too little history: {shortage}; {len(samples)} in all")
+
+
+def _parts(samples: Samples, args: DataArgs, edges: Sequence[float]) -> list[Part]:
+    return [_part(samples, args, *span, is_last=place == len(MINIMUM) - 1)
+            for place, span in enumerate(pairwise(edges))]
 
 
 def _shortage(parts: Sequence[Part]) -> str:
@@ -120,15 +124,15 @@ def _part(samples: Samples, args: DataArgs, begin: float, end: float, is_last: b
     return Part(np.arange(first, last)[used], known[used])
 
 
-def _edges(at_s: Floats, args: DataArgs) -> list[tuple[float, ...]]:
-    """Per fold, where its four parts begin and the last ends, in epoch seconds."""
+def _edges(at_s: Floats, args: DataArgs, folds: int) -> list[tuple[float, ...]]:
+    """Per fold, at most so many, where its parts begin and the last ends, in epoch seconds."""
     times = np.unique(at_s)
     starts = times[_day_places(times)]
     if len(starts) == 1 and not args.within_day:
         raise TrainingDataError(ONE_DAY)
     units = times if len(starts) == 1 else starts
     held = min(max(1, round(args.test_share * len(units))), len(units) - 1)
-    first, count = len(units) - held, min(args.folds, held)
+    first, count = len(units) - held, min(folds, held)
     ends = np.append(units, np.inf)
     cuts = first + np.linspace(0, held, count + 1).round().astype(int)
     return [(*_before(units[:begin], times[times < units[begin]], args), units[begin], ends[end])
