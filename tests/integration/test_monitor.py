@@ -170,7 +170,7 @@ HOUR = timedelta(hours=1)
 
 def watched(url, database, shift, hours=4):
     """A watch that has seen the clock go on by so many hours, after a day of history."""
-    write(url, [START + timedelta(minutes=5 * place) for place in range(24 * 12 + hours * 12)],
+    write(url, [START + timedelta(minutes=5 * place) for place in range(24 * 12 + hours * 12 + 1)],
           features=drawn(shift), forecast=False)
     asked = Asked()
     watch = DriftWatch(database, MonitorSettings(database_url="-", drift_interval_seconds=3600.0),
@@ -363,4 +363,3 @@ def test_the_running_monitor_retrains_and_goes_on_scoring(url, database, monkeyp
 
     assert [row[1] for row in retrainings(database)] == ["succeeded"]
     assert scored(database)[0][0] > 0
-

@@ -51,12 +51,18 @@ def test_pods_are_restricted(rendered: list[Object]) -> None:
         spec = template["spec"]
         assert spec["securityContext"]["runAsNonRoot"] is True, name
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
-        assert spec["automountServiceAccountToken"] is False, name
+        assert spec["automountServiceAccountToken"] is retrains(name, rendered), name
         for container in spec["containers"]:
             context = container["securityContext"]
             assert context["readOnlyRootFilesystem"] is True, name
             assert context["allowPrivilegeEscalation"] is False, name
             assert context["capabilities"] == {"drop": ["ALL"]}, name
+
+
+def retrains(name: str, objects: list[Object]) -> bool:
+    """Whether this pod may call the API: a monitor that has a Role."""
+    roles = {each["metadata"]["name"] for each in objects if each["kind"] == "Role"}
+    return name in roles
 
 
 def test_pods_are_told_no_variables_of_services(rendered: list[Object]) -> None:
@@ -248,3 +254,46 @@ def test_mlflow_answers_to_its_service() -> None:
     hosts, = (argument.split("=")[1].split(",") for argument in container["args"]
               if argument.startswith("--allowed-hosts"))
     assert {"smile-spy-smile-mlflow:*", "smile-spy-smile-mlflow.prod.svc:*"} <= set(hosts)
+
+
+def test_only_a_monitor_that_retrains_may_make_jobs() -> None:
+    kinds = {each["kind"] for each in render()}
+    assert not kinds & {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
+    assert "SMILE_RETRAIN" not in environment(render(), "monitor")
+
+    objects = render(monitor__retrain__enabled="true", monitor__retrain__cooldownSeconds="3600000")
+    role, binding = pick(objects, "Role"), pick(objects, "RoleBinding")
+    cronjob = pick(objects, "CronJob", "-trainer")["metadata"]["name"]
+    assert role["rules"] == [
+        {"apiGroups": ["batch"], "resources": ["cronjobs"], "resourceNames": [cronjob],
+         "verbs": ["get"]},
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get"]}]
+    account = pick(objects, "ServiceAccount", "-monitor")["metadata"]["name"]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "name": account, "namespace": "prod"}]
+    pod = pick(objects, "Deployment", "-monitor")["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == account
+    told = environment(objects, "monitor")
+    assert (told["SMILE_RETRAIN"], told["SMILE_RETRAIN_CRONJOB"]) == ("job", cronjob)
+    assert told["SMILE_RETRAIN_COOLDOWN_SECONDS"] == "3600000"
+
+
+def test_the_trainer_s_schedule_can_rest() -> None:
+    assert pick(render(), "CronJob", "-trainer")["spec"]["suspend"] is False
+    assert pick(render(FULL), "CronJob", "-trainer")["spec"]["suspend"] is True
+
+
+def test_features_and_trainer_are_told_the_same_of_the_market() -> None:
+    assert not environment(render(), "features").keys() & {"SMILE_RATE", "SMILE_DIVIDENDS"}
+    objects = render(FULL)
+    told = environment(objects, "features")
+    assert (told["SMILE_RATE"], told["SMILE_DIVIDENDS"]) == (
+        "0.043", "2026-09-18:1.85,2026-12-18:1.95")
+    for kind, name in (("CronJob", "-trainer"), ("Job", "-first-model")):
+        spec = pick(objects, kind, name)["spec"]
+        template = spec.get("jobTemplate", {"spec": spec})["spec"]["template"]
+        sources = template["spec"]["containers"][0]["envFrom"]
+        assert [source["configMapRef"]["name"] for source in sources] == [
+            pick(objects, "ConfigMap")["metadata"]["name"]]
+    assert environment(render(market__rate="0"), "features")["SMILE_RATE"] == "0"

@@ -21,6 +21,10 @@ from tests.unit.helm_chart import CHART, Object, run
     ("ingest.gateway.port=70000", "/ingest/gateway/port"),
     ("logLevel=LOUD", "/logLevel"),
     ("trainer.schedule=daily", "/trainer/schedule"),
+    ("market.rate=high", "/market/rate"),
+    ("market.dividends=1.85", "/market/dividends"),
+    ("monitor.retrain.cooldownSeconds=0", "/monitor/retrain/cooldownSeconds"),
+    ("monitor.retrain.enabled=true,trainer.enabled=false", "/trainer/enabled"),
 ])
 def test_a_bad_value_is_refused_by_name(setting: str, named: str) -> None:
     done = run("template", "smile", CHART, "--set", setting)

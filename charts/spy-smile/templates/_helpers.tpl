@@ -102,9 +102,9 @@ annotations:
   checksum/settings: {{ include (print .root.Template.BasePath "/settings.yaml") .root | sha256sum }}
 {{- end }}
 
-{{/* What is the same in every pod; "user" replaces the images' own user. */}}
+{{/* What is the same in every pod; "user" replaces the images' own user, "token" lets it call the API. */}}
 {{- define "spy-smile.pod" -}}
-automountServiceAccountToken: false
+automountServiceAccountToken: {{ .token | default false }}
 # Links would set variables such as SMILE_DASHBOARD_PORT where a release is called smile.
 enableServiceLinks: false
 securityContext:
