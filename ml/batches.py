@@ -1,5 +1,7 @@
 """A part of a dataset as a network takes it, a batch at a time."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from sklearn.preprocessing import StandardScaler
@@ -33,6 +35,11 @@ class Batches:
         if self._kept is not None:
             return self._kept[0][places], self._kept[1][places]
         return self._read(np.sort(places.numpy()))
+
+    def pieces(self, size: int = 1024) -> Iterator[tuple[Tensor, Tensor]]:
+        """The part in order, a piece at a time."""
+        for places in torch.split(torch.arange(len(self)), size):
+            yield self.take(places)
 
     def _read(self, chosen: Ints) -> tuple[Tensor, Tensor]:
         part = Part(self._part.places[chosen], self._part.known[chosen])

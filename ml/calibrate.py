@@ -1,8 +1,9 @@
 """What the calibration part says of a fitted network: how much to believe it, how wide its bands.
 
-The band is judged on observed quotes, whose noise the fitted smile does not have: one offset per
-horizon is added to either side so that the wanted share of the part's quotes lies within
-(split-conformal, Romano, Patterson and Candès 2019, "Conformalized quantile regression").
+The band is judged on observed quotes, whose noise the fitted smile does not have: its half-widths
+are multiplied by one factor per horizon, so that the wanted share of the part's quotes lies within
+(split conformal with a normalised score: Lei, G'Sell, Rinaldo, Tibshirani and Wasserman, 2018,
+"Distribution-Free Predictive Inference for Regression", section 5.2).
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,10 +14,13 @@ from ml.baselines import band_at, on_grid
 from ml.dataset import Dataset, Ints
 from ml.evidence import MIN_BLOCKS, blocks, clustered_error
 from ml.folds import Part
+from ml.smile.grid import vol_at
 from ml.types import Floats
 
 MOST_FORECASTS = 4000
 """Forecasts of a horizon whose quotes are looked at, evenly spaced: enough for a quantile."""
+SMALLEST_WIDTH = 1e-6
+"""Of a band, in volatility: a hundredth of a basis point."""
 MOST_CHANGES = 20_000
 """Windows whose changes a quantile by grid point is taken of."""
 
@@ -47,13 +51,13 @@ def _weight(excess: Floats, missed: Floats, at_s: Floats, horizon_s: int) -> flo
     return float(np.clip(best - error, 0.0, 1.0))
 
 
-def band_offsets(quantiles: Floats, dataset: Dataset, part: Part, level: float) -> Floats:
-    """Per horizon, what to add to either side of a band, (H,).
+def band_factors(quantiles: Floats, dataset: Dataset, part: Part, level: float) -> Floats:
+    """Per horizon, what to multiply a band's half-widths by, (H,).
 
     `quantiles` (n, H, 3, 17) are the part's forecast changes, `level` the share of quotes wanted
     within.
     """
-    return np.array([_offset(quantiles[:, place], dataset, part, place, level)
+    return np.array([_factor(quantiles[:, place], dataset, part, place, level)
                      for place in range(quantiles.shape[1])])
 
 
@@ -64,10 +68,10 @@ def baseline_band(dataset: Dataset, training: Part, calibration: Part, level: fl
     quotes.
     """
     shape = change_sizes(spread(training, MOST_CHANGES).changes(dataset.samples), level)
+    shape = np.maximum(shape, SMALLEST_WIDTH)
     band = np.stack([-shape, np.zeros_like(shape), shape], axis=1)  # (H, 3, 17)
     alike = np.broadcast_to(band, (len(calibration), *band.shape))
-    offsets = band_offsets(alike, dataset, calibration, level)
-    return np.asarray(np.maximum(shape + offsets[:, None], 0.0))
+    return np.asarray(shape * band_factors(alike, dataset, calibration, level)[:, None])
 
 
 def spread(part: Part, most: int) -> Part:
@@ -93,19 +97,19 @@ def _quantile(values: Floats, level: float) -> float:
     return float(np.quantile(known, level)) if known.size else float("nan")
 
 
-def _offset(change: Floats, dataset: Dataset, part: Part, horizon: int, level: float) -> float:
-    """The level's quantile of how far quotes lie outside the band of `change` (n, 3, 17).
-
-    Inside is negative.
-    """
+def _factor(change: Floats, dataset: Dataset, part: Part, horizon: int, level: float) -> float:
+    """The level's quantile of quotes' distances from the median of `change` (n, 3, 17), in
+    half-widths of the band on their side; 1 where nothing was observed."""
     chosen = np.flatnonzero(part.known[:, horizon])
     steps = np.unique(np.linspace(0, len(chosen) - 1, min(MOST_FORECASTS, len(chosen))).astype(int))
-    excess = list(_excesses(change, dataset, part, horizon, chosen[steps])) if len(chosen) else []
-    return float(np.quantile(np.concatenate(excess), level)) if excess else 0.0
+    if not len(chosen):
+        return 1.0
+    ratios = np.concatenate([np.empty(0), *_ratios(change, dataset, part, horizon, chosen[steps])])
+    return float(np.quantile(ratios, level)) if len(ratios) else 1.0
 
 
-def _excesses(change: Floats, dataset: Dataset, part: Part, horizon: int,
-              chosen: Ints) -> Iterator[Floats]:
+def _ratios(change: Floats, dataset: Dataset, part: Part, horizon: int,
+            chosen: Ints) -> Iterator[Floats]:
     samples, seen = dataset.samples, dataset.observations
     for at in chosen:
         sample = part.places[at]
@@ -114,7 +118,14 @@ def _excesses(change: Floats, dataset: Dataset, part: Part, horizon: int,
         tau = float(seen.tau[row])
         used = on_grid(log_moneyness, float(seen.atm_vol[row]), tau) & np.isfinite(mid_iv)
         if used.any():
-            lower, smile, upper = samples.filtered[sample] + change[at]
-            low, high = (band_at(edge, smile, tau, log_moneyness[used])
-                         for edge in (lower, upper))
-            yield np.maximum(low - mid_iv[used], mid_iv[used] - high)
+            edges = samples.filtered[sample] + change[at]  # (3, 17)
+            yield _distances(edges, tau, log_moneyness[used], mid_iv[used])
+
+
+def _distances(edges: Floats, tau: float, log_moneyness: Floats, mid_iv: Floats) -> Floats:
+    """How far quotes (m,) lie from the median, in half-widths of the band there."""
+    lower, smile, upper = edges
+    middle = vol_at(smile, tau, log_moneyness)
+    low, high = (band_at(edge, smile, tau, log_moneyness) for edge in (lower, upper))
+    width = np.where(mid_iv < middle, middle - low, high - middle)
+    return np.abs(mid_iv - middle) / np.maximum(width, SMALLEST_WIDTH)

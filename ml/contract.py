@@ -24,6 +24,7 @@ _GRID_TOLERANCE = 1e-9
 
 Seconds = Annotated[int, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Factor = Annotated[float, Meta(ge=0)]
 
 
 PERCENTILES = 101
@@ -69,8 +70,8 @@ class ModelContract(msgspec.Struct, frozen=True, kw_only=True):
     shrinkage: tuple[Share, ...]
     """Per horizon, weight of the network's median against the anchor's change; at 0 the anchor
     speaks alone."""
-    band_offset: tuple[float, ...]
-    """Per horizon, what calibration adds to either side of the model's band, in volatility."""
+    band_factor: tuple[Factor, ...]
+    """Per horizon, what calibration multiplies the half-widths of the model's band by."""
     band_fallback: tuple[tuple[float, ...], ...]
     """Per horizon and grid point, half-width of a 90 % band around filtered persistence."""
     reference: FeatureReference
@@ -83,7 +84,7 @@ class ModelContract(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         horizons, points = len(self.horizons_s), len(self.grid_z)
-        for field in ("anchor", "shrinkage", "band_offset", "band_fallback"):
+        for field in ("anchor", "shrinkage", "band_factor", "band_fallback"):
             if len(getattr(self, field)) != horizons:
                 raise ValueError(f"`{field}` has {len(getattr(self, field))} entries for "
                                  f"{horizons} horizons")

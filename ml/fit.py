@@ -19,7 +19,7 @@ from ml.errors import TrainingDataError
 from ml.folds import Fold
 from ml.models import Shape, build
 from ml.models.linear import LinearChange, Stacked
-from ml.targets import targets, used_columns
+from ml.targets import Reader, fit_targets, fit_unit, used_columns
 
 Advance = Callable[[int, int], None]
 
@@ -30,10 +30,10 @@ class Fitted:
 
     network: nn.Module
     epoch: int
-    """Passes over the training part behind it; 0 is the anchor it started from."""
+    """Passes over the training part behind it; 0 is what it started from."""
     training_loss: float
     validation_loss: float
-    """Pinball loss in units of the standard deviation of what the anchor misses."""
+    """Pinball loss in the unit of what the anchor misses."""
 
 
 def fit(samples: Samples, fold: Fold, scaler: StandardScaler, anchor: Linear, config: Config,
@@ -47,21 +47,23 @@ def fit(samples: Samples, fold: Fold, scaler: StandardScaler, anchor: Linear, co
     torch.set_num_threads(args.threads)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(args.seed)
-    network = fresh(samples, fold, scaler, anchor, config)
     training, validation = (Batches(samples, part, scaler)
                             for part in (fold.training, fold.validation))
+    network = fresh(training, validation, scaler, anchor, config)
     return _descend(network, training, validation, args, advance)
 
 
-def fresh(samples: Samples, fold: Fold, scaler: StandardScaler, anchor: Linear,
+def fresh(training: Batches, validation: Batches, scaler: StandardScaler, anchor: Linear,
           config: Config) -> Stacked:
-    """An untrained network: it says what its anchor says."""
-    window, features = samples.windows.shape[1:]
-    horizons, grid = samples.change.shape[1:]
-    of_training = targets(samples, fold.training, anchor, config)
-    network = build(config.model, Shape(window, features, horizons, grid), of_training)
-    used = torch.from_numpy(used_columns(scaler, config.model.without)).float()
-    return Stacked(LinearChange(anchor, scaler.mean_, scaler.scale_), network, used)
+    """An untrained network: its anchor, and past the network a ridge regression."""
+    change = LinearChange(anchor, scaler.mean_, scaler.scale_)
+    unit = fit_unit(change, training, scaler)
+    used = used_columns(scaler, config.model.without)
+    known = fit_targets(Reader(change, unit), training, validation, used, config)
+    window, features = training.take(torch.zeros(1, dtype=torch.long))[0].shape[1:]
+    horizons, grid = anchor.base.shape[0], known.loadings.shape[1]
+    network = build(config.model, Shape(window, features, horizons, grid), known)
+    return Stacked(change, unit, network, torch.from_numpy(used).float())
 
 
 def _descend(network: Stacked, training: Batches, validation: Batches, args: FitArgs,
@@ -100,8 +102,7 @@ def _judge(network: Stacked, part: Batches, args: FitArgs, epoch: int) -> float:
     network.eval()
     total, count = 0.0, 0
     with torch.inference_mode():
-        for places in torch.split(torch.arange(len(part)), 1024):
-            windows, change = part.take(places)
+        for windows, change in part.pieces():
             known = int(torch.isfinite(change).sum())
             total += float(_loss(network, windows, change, args)) * known
             count += known
@@ -117,8 +118,8 @@ def _refuse_nan(loss: float, epoch: int) -> None:
 
 
 def _loss(network: Stacked, windows: Tensor, change: Tensor, args: FitArgs) -> Tensor:
-    scale = network.get_buffer("network.head.scale")  # (H, G)
-    return pinball(network(windows) / scale[:, None], change / scale, args.quantiles)
+    anchor, unit, quantiles = network.parts(windows)
+    return pinball(quantiles, (change - anchor) / unit, args.quantiles)
 
 
 def pinball(quantiles: Tensor, change: Tensor, levels: tuple[float, ...]) -> Tensor:

@@ -54,12 +54,10 @@ def calibrated(quantiles: Floats, anchor: Floats, contract: ModelContract) -> Fl
 
     A median of 0.002 beside an anchor of 0.001 becomes 0.0012 at a shrinkage of 0.2.
     """
-    offset = np.asarray(contract.band_offset)[:, None]  # (H, 1)
+    factor = np.asarray(contract.band_factor)[:, None, None]  # (H, 1, 1)
     moved = drawn(quantiles, anchor, np.asarray(contract.shrinkage))
-    middle = moved[:, :, MEDIAN]  # (B, H, 17)
-    below = np.maximum(middle - moved[:, :, 0] + offset, 0.0)
-    above = np.maximum(moved[:, :, 2] - middle + offset, 0.0)
-    return np.stack([middle - below, middle, middle + above], axis=2)
+    middle = moved[:, :, MEDIAN, None]  # (B, H, 1, 17)
+    return np.asarray(middle + factor * (moved - middle))
 
 
 def drawn(quantiles: Floats, anchor: Floats, shrinkage: Floats) -> Floats:

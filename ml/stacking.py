@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ml.args import NETWORKS, Config
 from ml.baselines.linear import Linear, LinearBaseline, as_tuples
-from ml.calibrate import band_offsets, baseline_band, shrinkage, spread
+from ml.calibrate import band_factors, baseline_band, shrinkage, spread
 from ml.contract import MEDIAN, PERCENTILES, FeatureReference, ModelContract
 from ml.dataset import Dataset
 from ml.errors import TrainingDataError
@@ -45,13 +45,13 @@ def contract_of(dataset: Dataset, fold: Fold, ready: Prepared, network: Network,
     level = config.fit.quantiles[-1] - config.fit.quantiles[0]
     quantiles, anchor = _answers(dataset, part, ready, network)
     weights = _weights(dataset, part, quantiles, anchor, config)
-    offsets = band_offsets(drawn(quantiles, anchor, weights), dataset, part, level)
+    factors = band_factors(drawn(quantiles, anchor, weights), dataset, part, level)
     return ModelContract(
         name=name, kind=config.model.kind, step_s=data.step_s, window=data.window,
         horizons_s=data.horizons_s, grid_z=tuple(GRID_Z.tolist()), feature_names=WINDOW_FEATURES,
         quantiles=config.fit.quantiles, filter_weight=data.filter_weight,
         baselines=ready.baselines, anchor=ready.anchor, shrinkage=as_tuples(weights),
-        band_offset=as_tuples(offsets),
+        band_factor=as_tuples(factors),
         band_fallback=as_tuples(baseline_band(dataset, fold.training, part, level)),
         reference=reference(dataset, fold.training),
         trained_from=_utc(dataset.samples.at_s[fold.training.places[0]]

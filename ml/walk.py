@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.preprocessing import StandardScaler
 
 from ml.anchor import choose_anchor
 from ml.args import NETWORKS, Config
 from ml.baselines.fitting import fit_baselines
 from ml.baselines.linear import FILTERED, LinearBaseline, arrays, stacked
+from ml.batches import Batches
 from ml.calibrate import MOST_CHANGES, change_sizes, spread
 from ml.dataset import Dataset
 from ml.fit import Fitted, fit
@@ -20,7 +20,7 @@ from ml.models.linear import Banded, LinearChange
 from ml.progress import Progress
 from ml.search import search
 from ml.stacking import Prepared, contract_of
-from ml.targets import missed
+from ml.targets import Reader, fit_unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +94,11 @@ def _held_by_moneyness(baselines: tuple[LinearBaseline, ...], kind: str) -> str:
 def _served(dataset: Dataset, fold: Fold, ready: Prepared, config: Config) -> Banded:
     """A baseline as a module, its band the training part's quantile of what it misses."""
     [own] = [arrays(one) for one in ready.baselines if one.name == config.model.kind]
-    some = spread(fold.training, MOST_CHANGES)
-    left = np.concatenate(list(missed(dataset.samples, some, own)))  # (n, H, 17)
+    training = Batches(dataset.samples, spread(fold.training, MOST_CHANGES), ready.scaler)
+    change = LinearChange(own, ready.scaler.mean_, ready.scaler.scale_)
+    unit = fit_unit(change, training, ready.scaler)
+    missed = np.concatenate([missed for _, missed in Reader(change, unit)(training)])
     low, _, high = config.fit.quantiles
-    width = change_sizes(left, high - low)
+    width = change_sizes(missed, high - low)
     band = torch.from_numpy(np.stack([-width, np.zeros_like(width), width], axis=1)).float()
-    scaler: StandardScaler = ready.scaler
-    return Banded(LinearChange(own, scaler.mean_, scaler.scale_), band).eval()
+    return Banded(change, unit, band).eval()

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from ml.baselines.linear import Linear
 from ml.features import DEVIATIONS
+from ml.models.scale import ChangeScale
 from ml.types import Floats
 
 CLIP = 5.0
@@ -38,30 +39,35 @@ class LinearChange(nn.Module):
 class Stacked(nn.Module):
     """A network's quantiles of what its anchor misses, on top of the anchor's change."""
 
-    def __init__(self, anchor: LinearChange, network: nn.Module, used: Tensor) -> None:
+    def __init__(self, anchor: LinearChange, unit: ChangeScale, network: nn.Module,
+                 used: Tensor) -> None:
         """`used` (F,) is 1 for columns that the network sees and 0 for the others."""
         super().__init__()
-        self.anchor, self.network = anchor, network
+        self.anchor, self.unit, self.network = anchor, unit, network
         self.used: Tensor
         self.register_buffer("used", used)
 
     def forward(self, windows: Tensor) -> Tensor:
-        change = self.anchor(windows)  # (B, H, G)
+        change, unit, quantiles = self.parts(windows)
+        return change[:, :, None] + unit[:, :, None] * quantiles  # (B, H, 3, G)
+
+    def parts(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The anchor's change and the unit (B, H, G), the network's quantiles in that unit."""
         seen = windows.clamp(-CLIP, CLIP) * self.used  # (B, W, F)
-        quantiles: Tensor = self.network(seen) + change[:, :, None]  # (B, H, 3, G)
-        return quantiles
+        return self.anchor(windows), self.unit(windows), self.network(seen)
 
 
 class Banded(nn.Module):
-    """A baseline as a model: its change, and a band of constant width around it."""
+    """A baseline as a model: its change, and around it a band of a constant number of units."""
 
-    def __init__(self, baseline: LinearChange, band: Tensor) -> None:
-        """`band` (H, 3, G) are the quantiles of what the baseline misses."""
+    def __init__(self, baseline: LinearChange, unit: ChangeScale, band: Tensor) -> None:
+        """`band` (H, 3, G) are the quantiles of what the baseline misses, in units."""
         super().__init__()
-        self.baseline = baseline
+        self.baseline, self.unit = baseline, unit
         self.band: Tensor
         self.register_buffer("band", band)
 
     def forward(self, windows: Tensor) -> Tensor:
-        change: Tensor = self.baseline(windows)  # (B, H, G)
-        return change[:, :, None] + self.band  # (B, H, 3, G)
+        change, unit = self.baseline(windows), self.unit(windows)  # (B, H, G) each
+        quantiles: Tensor = change[:, :, None] + unit[:, :, None] * self.band  # (B, H, 3, G)
+        return quantiles

@@ -59,7 +59,7 @@ class SmallModelServer(ThreadingHTTPServer):
             "baselines": msgspec.to_builtins(make_baselines(self.window, horizons)),
             "anchor": [self.anchor] * horizons,
             "reference": msgspec.to_builtins(make_reference()),
-            "filter_weight": 0.5, "shrinkage": [1.0] * horizons, "band_offset": [0.0] * horizons,
+            "filter_weight": 0.5, "shrinkage": [1.0] * horizons, "band_factor": [1.0] * horizons,
             "band_fallback": [[0.02] * len(self.grid_z)] * horizons,
             "trained_from": "2026-01-05T14:30:00Z", "trained_until": "2026-01-09T21:00:00Z",
             "samples": 1000, "data_fingerprint": "0123456789abcdef",

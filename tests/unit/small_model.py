@@ -48,6 +48,6 @@ def make_contract(seed: int = 0) -> ModelContract:
         baselines=make_baselines(WINDOW, len(HORIZONS)),
         anchor=("ewma", "filtered_persistence"),
         reference=make_reference(), shrinkage=(0.8, 0.4),
-        band_offset=(1e-4, 2e-4), band_fallback=((1e-3,) * 17,) * 2,
+        band_factor=(1.1, 1.3), band_fallback=((1e-3,) * 17,) * 2,
         trained_from=utc(2026, 8, 3, 14), trained_until=utc(2026, 8, 4, 14), samples=100,
         data_fingerprint=f"{seed:016d}")

@@ -16,7 +16,7 @@ def make_contract(**other) -> ModelContract:
         "name": "smile", "kind": "gru", "step_s": 60.0, "window": 10, "horizons_s": (60, 300),
         "grid_z": tuple(GRID_Z.tolist()), "feature_names": NAMES, "filter_weight": 0.5,
         "baselines": make_baselines(10, 2), "anchor": ("ewma", "filtered_persistence"),
-        "reference": make_reference(), "shrinkage": (0.5, 0.0), "band_offset": (1e-4, -1e-4),
+        "reference": make_reference(), "shrinkage": (0.5, 0.0), "band_factor": (1.2, 0.9),
         "band_fallback": ((1e-3,) * 17,) * 2,
         "trained_from": utc(2026, 8, 3, 14), "trained_until": utc(2026, 8, 4, 14), "samples": 100,
         "data_fingerprint": "0123456789abcdef"}
@@ -63,6 +63,7 @@ def test_it_is_read_from_a_file(tmp_path):
     ({"baselines": [{"name": "ewma", "base": [[1.0], [1.0]]}]}, "baselines"),
     ({"baselines": [{"name": "ewma", "base": [[0.5], [1.0]]}]}, "sum to 1"),
     ({"reference": {"names": ["skew"], "quantiles": [[0.1]]}}, "101 quantiles"),
+    ({"band_factor": [1.0, -0.5]}, "band_factor"),
     ({"horizons_s": [0, 60]}, "horizons_s"),
     ({"window": "ten"}, "window"),
 ])
