@@ -1,8 +1,8 @@
 """The bands of each symbol: what was observed, and the scale that follows.
 
-A symbol's first row after a start, after a gap in which another replica may have had its rows, or
-with an instant read again, makes its state be rebuilt from the tables up to that row: so the scale
-is the same whenever the service started.
+A symbol's first row after a start, from another source, after a gap in which another replica may
+have had its rows, or with an instant read again, makes its state be rebuilt from the tables up to
+that row: so the scale is the same whenever the service started.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,12 +14,12 @@ import numpy as np
 from ml.band_tracker import BandTracker, Standing
 from ml.bands import Quoted
 from services.common import metrics
-from services.common.messages import FeatureRow, Forecast
+from services.common.messages import FeatureRow, Forecast, Source
 from services.predictor.forecast import Shape
 from services.predictor.history import GAP_S, GAP_SPACINGS, GAP_STEPS
 
-Loader = Callable[[str, datetime, Shape], BandTracker]
-"""The state of a symbol's bands up to and with an instant, by the tables."""
+Loader = Callable[[str, Source, datetime, Shape], BandTracker]
+"""The state of the bands of a symbol and source up to and with an instant, by the tables."""
 
 
 @dataclass(slots=True)
@@ -27,6 +27,7 @@ class _Followed:
     """A symbol's tracker and the newest instant that it has seen."""
 
     tracker: BandTracker
+    source: Source
     at: datetime
     expiries: set[date] = field(default_factory=set)
     """Those of which it has seen the row of that instant."""
@@ -34,7 +35,8 @@ class _Followed:
 
     def is_followed_by(self, row: FeatureRow, shape: Shape) -> bool:
         tracker = self.tracker
-        if (tracker.step_s, tracker.horizons_s) != (shape.step_s, shape.horizons_s):
+        asked = shape.step_s, shape.horizons_s, row.source
+        if (tracker.step_s, tracker.horizons_s, self.source) != asked:
             return False
         passed_s = (row.ts - self.at).total_seconds()
         if passed_s == 0.0:
@@ -70,7 +72,8 @@ class Bands:
             followed = self._by_symbol.get(symbol)
             if followed is None or not followed.is_followed_by(row, shape):
                 self._by_symbol.pop(symbol, None)
-                self._by_symbol[symbol] = _Followed(self._load(symbol, row.ts, shape), row.ts)
+                self._by_symbol[symbol] = _Followed(
+                    self._load(symbol, row.source, row.ts, shape), row.source, row.ts)
         while len(self._by_symbol) > self._limit:
             del self._by_symbol[min(self._by_symbol, key=lambda one: self._by_symbol[one].at)]
 

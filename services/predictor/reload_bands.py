@@ -11,6 +11,7 @@ from ml.band_tracker import MEMORY, BandTracker, LastScale, Line, Standing
 from ml.bands import TOLERANCE, Quoted, step_of
 from ml.types import Floats
 from services.common.database import Database
+from services.common.messages import Source
 from services.predictor.forecast import Shape
 
 Instant = tuple[date, datetime]
@@ -24,19 +25,20 @@ SELECT h.s, p.made_at, p.band_scale
 FROM unnest(%(horizons)s) AS h (s)
 CROSS JOIN LATERAL (
     SELECT p.made_at, p.band_scale FROM predicted_smile p
-    WHERE p.symbol = %(symbol)s AND p.horizon_s = h.s AND (p.role = 'shadow') = %(shadow)s
-      AND p.made_at > %(since)s AND p.made_at <= %(at)s
-      AND p.target_at > %(since)s + h.s * interval '1 s'
+    WHERE p.symbol = %(symbol)s AND p.source = %(source)s AND p.horizon_s = h.s
+      AND (p.role = 'shadow') = %(shadow)s AND p.made_at > %(since)s
+      AND p.made_at <= %(at)s AND p.target_at > %(since)s + h.s * interval '1 s'
       AND p.target_at <= %(at)s + h.s * interval '1 s'
     ORDER BY p.target_at DESC LIMIT 1) p"""
 
 # The forecasts of each expiry's first instant in each step, champion before baseline, that wait
-# for their target or were judged since a time, with what was observed.
+# for their target or were judged since a time, with what was observed. Materialised, the instants
+# are found first, by a step in the index each.
 JUDGED = """
 WITH expiries AS (
     SELECT DISTINCT expiry FROM option_features
     WHERE symbol = %(symbol)s AND ts >= %(first)s AND ts <= %(at)s),
-firsts AS (
+firsts AS MATERIALIZED (
     SELECT e.expiry, p.made_at FROM expiries e
     CROSS JOIN generate_series(%(first_step)s, %(last_step)s) AS s (step)
     CROSS JOIN LATERAL (
@@ -53,57 +55,58 @@ FROM firsts JOIN predicted_smile p ON p.symbol = %(symbol)s AND p.expiry = first
 LEFT JOIN LATERAL (
     SELECT f.ts, f.tau, f.forward, f.atm_vol, f.quote_strike, f.quote_mid_iv
     FROM option_features f
-    WHERE f.symbol = %(symbol)s AND f.expiry = p.expiry AND f.reason IS NULL
+    WHERE f.symbol = %(symbol)s AND f.source = %(source)s AND f.expiry = p.expiry
+      AND f.reason IS NULL
       AND f.ts >= p.target_at AND f.ts <= p.target_at + %(tolerance)s
       AND f.ts >= %(first)s AND f.ts <= %(at)s
     ORDER BY f.ts LIMIT 1) o ON true
-WHERE p.horizon_s = ANY(%(horizons)s)
+WHERE p.source = %(source)s AND p.horizon_s = ANY(%(horizons)s)
   AND (o.ts >= %(since)s OR (o.ts IS NULL AND p.target_at + %(tolerance)s >= %(at)s))
 ORDER BY p.made_at, p.expiry, p.horizon_s, p.role = 'baseline', p.model_name"""
 
 
-def load_bands(database: Database, symbol: str, at: datetime, shape: Shape) -> BandTracker:
-    """The tracker as it was after the symbol's rows up to and with this instant.
+def load_bands(database: Database, symbol: str, source: Source, at: datetime,
+               shape: Shape) -> BandTracker:
+    """The tracker as it was after the rows of a symbol and source up to and with this instant.
 
     Raises:
         Unavailable: the database does not answer.
     """
     tracker = BandTracker(shape.step_s, shape.horizons_s)
-    last = _last(database, symbol, at, shape)
+    market = {"symbol": symbol, "source": source, "at": at, "horizons": list(shape.horizons_s)}
+    last = _last(database, market, shape)
     if last:
         tracker.begin(last)
         since = min(_begin(one.made_at, shape.step_s) for one in last.values())
-        _resume(tracker, database.rows(JUDGED, _values(symbol, at, since, last, shape)), last,
-                shape.step_s)
+        rows = database.rows(JUDGED, {**market, **_judged(since, last, shape)})
+        _resume(tracker, rows, last, shape.step_s)
     return tracker
 
 
-def _last(database: Database, symbol: str, at: datetime, shape: Shape) -> dict[Line, LastScale]:
+def _last(database: Database, market: dict[str, Any], shape: Shape) -> dict[Line, LastScale]:
     """The last scale of each line that is remembered."""
-    values = {"symbol": symbol, "horizons": list(shape.horizons_s), "at": at}
-    found = dict(_scales(database, {**values, "shadow": False, "since": at - CARRIED}, False))
+    at = market["at"]
+    found = dict(_scales(database, {**market, "since": at - CARRIED}, False))
     if not found:
         return found
     memory = MEMORY + timedelta(seconds=max(shape.horizons_s))
     oldest = max(one.made_at for one in found.values()) - memory
-    found.update(_scales(database, {**values, "shadow": True, "since": oldest}, True))
+    found.update(_scales(database, {**market, "since": oldest}, True))
     return {line: one for line, one in found.items() if one.made_at >= oldest}
 
 
 def _scales(database: Database, values: dict[str, Any],
             shadow: bool) -> Iterator[tuple[Line, LastScale]]:
-    for horizon_s, made_at, scale in database.rows(LAST, values):
+    for horizon_s, made_at, scale in database.rows(LAST, {**values, "shadow": shadow}):
         yield (shadow, horizon_s), LastScale(made_at, 1.0 if scale is None else scale)
 
 
-def _values(symbol: str, at: datetime, since: datetime, last: dict[Line, LastScale],
-            shape: Shape) -> dict[str, Any]:
+def _judged(since: datetime, last: dict[Line, LastScale], shape: Shape) -> dict[str, Any]:
     tolerance = timedelta(seconds=TOLERANCE * shape.step_s)
     first = since - timedelta(seconds=max(shape.horizons_s)) - tolerance
     first = _begin(first, shape.step_s)
     newest = max(one.made_at for one in last.values())
-    return {"symbol": symbol, "at": at, "since": since, "first": first, "tolerance": tolerance,
-            "step_s": shape.step_s, "horizons": list(shape.horizons_s),
+    return {"since": since, "first": first, "tolerance": tolerance, "step_s": shape.step_s,
             "first_step": step_of(first.timestamp(), shape.step_s),
             "last_step": step_of(newest.timestamp(), shape.step_s)}
 

@@ -32,7 +32,7 @@ def feature_row(at, vol=0.2, reason=None, tau=28 / 365, expiry=EXPIRY, source="s
         quote_bid_iv=list(mids), quote_mid_iv=list(mids), quote_ask_iv=list(mids), reason=reason)
 
 
-def no_bands_before(symbol, at, shape):
+def no_bands_before(symbol, source, at, shape):
     """Tables without a forecast."""
     return BandTracker(shape.step_s, shape.horizons_s)
 

@@ -68,7 +68,7 @@ def test_coverage_is_held_at_every_horizon_when_the_noise_changes_and_the_static
     assert abs(coverage(issued, np.ones(len(issued.at_s))) - LEVEL) > 0.04
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 10**6), cut=st.integers(1, 2 * SESSION - 1))
 def test_what_is_observed_from_a_step_on_changes_no_scale_up_to_it(seed, cut):
     issued = market(5, 2, 2.0, seed)
