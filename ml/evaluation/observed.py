@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.contract import MEDIAN
 from ml.dataset import Observations
 from ml.smile.grid import ATM_INDEX, GRID_SIZE, GRID_Z, LEE_SLOPE, spline
 from ml.types import Floats
 
 Ints = NDArray[np.int64]
+Singles = NDArray[np.float32]
+LOWER, UPPER = 0, 2
+"""Places of a band's ends among the quantiles."""
 _STEP = float(GRID_Z[1] - GRID_Z[0])
 _CURVATURE = spline(GRID_Z)[2]
 """σ″ at the grid's points as a linear map of σ there, (17, 17)."""
@@ -86,6 +90,16 @@ def _interval(z: Floats) -> tuple[Ints, Floats]:
     position = (np.nan_to_num(z) - GRID_Z[0]) / _STEP
     left = np.clip(position, 0, GRID_SIZE - 2).astype(np.int64)
     return left, position - left
+
+
+def edges_at(filtered: Floats, change: Singles, quotes: Quotes) -> Floats:
+    """Lower end, median and upper end (3, m) at the quotes, of changes (n, 3, 17)."""
+    move = change.astype(np.float64)
+    smiles = filtered + move[:, MEDIAN]
+    where = quotes.of, quotes.tau, quotes.log_moneyness
+    middle = vols_at(smiles, *where)
+    return np.stack([middle + distances_at(move[:, edge] - move[:, MEDIAN], smiles, *where)
+                     for edge in (LOWER, MEDIAN, UPPER)])
 
 
 def distances_at(distance: Floats, smiles: Floats, of: Ints, tau: Floats,

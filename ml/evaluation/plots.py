@@ -212,11 +212,12 @@ def over_time(evaluation: Evaluation) -> Draw:
 
 
 def _clock(axes: "Axes") -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib import dates
 
-    locator: Any = AutoDateLocator(minticks=2, maxticks=5)
+    untyped: Any = dates
+    locator = untyped.AutoDateLocator(minticks=2, maxticks=5)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+    axes.xaxis.set_major_formatter(untyped.ConciseDateFormatter(locator, show_offset=False))
     axes.set_xlabel("UTC")
 
 
