@@ -8,7 +8,7 @@ import heapq
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +112,8 @@ def _by_statistics(path: Path) -> Source | None:
         return None  # `load` says what is wrong
     if not isinstance(first, datetime) or first.tzinfo is None:
         return None
-    return Source(path, first, last, file.metadata.num_rows, _spacing(begin))
+    return Source(path, first.astimezone(UTC), last.astimezone(UTC), file.metadata.num_rows,
+                  _spacing(begin))
 
 
 def _spacing(times: pd.Series) -> float:
