@@ -4,17 +4,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
 from ml.smile.grid import GRID_SIZE
 from ml.types import Floats
 from services.common.database import Database, upsert
+from services.common.messages import Source
 from services.monitor import statements
 from services.monitor.past import Filter, Past
 from services.monitor.score import BASELINES, Due, Observed, Score, observed
 
+SOURCES = list(get_args(Source))
 Column = list[float | None]
 Instant = tuple[date, datetime]
 """An expiry and a time of it."""
@@ -61,7 +63,7 @@ class Recent:
 def clocks(database: Database) -> dict[Stream, datetime]:
     """The market's clock of each stream: the time of its latest features."""
     return {Stream(symbol, source): at
-            for symbol, source, at in database.rows(statements.CLOCKS) if at is not None}
+            for symbol, source, at in database.rows(statements.CLOCKS, {"sources": SOURCES})}
 
 
 def frontier(database: Database, stream: Stream, since: datetime,

@@ -1,18 +1,19 @@
 """The SQL of the monitor; each statement looks through a bounded range of an index."""
 
-# Each symbol and source by one step in the index, whatever the number of rows.
+# Each symbol by one step in the index, whatever the number of rows, and then each source.
 CLOCKS = """
 WITH RECURSIVE known AS (
-    (SELECT symbol, source FROM option_features ORDER BY symbol, source LIMIT 1)
+    (SELECT symbol FROM option_features ORDER BY symbol LIMIT 1)
     UNION ALL
-    SELECT n.symbol, n.source FROM known k CROSS JOIN LATERAL (
-        SELECT f.symbol, f.source FROM option_features f
-        WHERE (f.symbol, f.source) > (k.symbol, k.source)
-        ORDER BY f.symbol, f.source LIMIT 1) n)
-SELECT k.symbol, k.source, (
-    SELECT f.ts FROM option_features f WHERE f.symbol = k.symbol AND f.source = k.source
-    ORDER BY f.ts DESC LIMIT 1)
-FROM known k"""
+    SELECT (SELECT f.symbol FROM option_features f WHERE f.symbol > k.symbol
+            ORDER BY f.symbol LIMIT 1)
+    FROM known k WHERE k.symbol IS NOT NULL)
+SELECT k.symbol, s.source, n.ts
+FROM known k CROSS JOIN unnest(%(sources)s) AS s (source)
+CROSS JOIN LATERAL (
+    SELECT f.ts FROM option_features f WHERE f.symbol = k.symbol AND f.source = s.source
+    ORDER BY f.ts DESC LIMIT 1) n
+WHERE k.symbol IS NOT NULL"""
 
 # None of a stream's forecasts is made after its clock, so that newer ones of another are passed.
 FRONTIER = """
