@@ -7,11 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.features import (
+    DEVIATIONS,
     INSTANT_FEATURES,
+    SHORT_ROWS,
+    SLOW_WEIGHT,
     WINDOW_FEATURES,
     SmileWindow,
     filtered_smile,
     instant_features,
+    surface_features,
+    term_slopes,
     window_indices,
     window_input,
 )
@@ -72,6 +77,41 @@ def test_without_a_smile_features_are_missing_and_never_infinite():
     assert feature(smile, "log_tau") == pytest.approx(np.log(TAU))
 
 
+def test_the_term_slope_is_that_of_a_line_through_an_expiry_and_its_neighbours():
+    tau = np.array([0.4, 0.1, 0.2])
+    vol = np.array([0.23, 0.20, 0.22])
+
+    near, middle, far = 0.02 / np.log(2), np.polyfit(np.log(tau), vol, 1)[0], 0.01 / np.log(2)
+    assert term_slopes(tau, vol) == pytest.approx([far, near, middle])
+
+
+@pytest.mark.parametrize(("tau", "vol", "known"), [
+    ([], [], []),
+    ([0.1], [0.2], [False]),
+    ([0.1, 0.2], [0.2, NAN], [False, False]),
+    ([0.1, NAN, 0.3], [0.2, 0.2, 0.3], [True, False, True]),
+    ([0.1, 0.1], [0.2, 0.3], [False, False]),
+    ([0.0, 0.1, 0.2], [0.2, 0.3, 0.2], [False, True, True]),
+])
+def test_an_expiry_without_a_neighbour_has_no_term_slope(tau, vol, known):
+    found = term_slopes(np.array(tau, float), np.array(vol, float))
+    assert np.isfinite(found).tolist() == known
+
+
+def test_a_surface_gives_each_smile_its_features_and_its_slope():
+    near = build_smile(make_chain())
+    far = replace(near, tau=2 * near.tau, atm_vol=near.atm_vol + 0.02)
+    found = surface_features([far, near])
+
+    slope = INSTANT_FEATURES.index("term_slope")
+    assert [one[slope] for one in found] == pytest.approx([0.02 / np.log(2)] * 2)
+    for features, smile in zip(found, (far, near), strict=True):
+        alone = instant_features(smile)
+        assert np.isnan(alone[slope])
+        assert np.array_equal(np.delete(features, slope), np.delete(alone, slope))
+    assert surface_features([]) == []
+
+
 def test_the_filter_weighs_the_newest_most_and_skips_what_is_missing():
     grid = np.array([[1.0, 1.0], [2.0, NAN], [4.0, 4.0]])
     assert filtered_smile(grid, 0.5) == pytest.approx([(1 + 4 + 16) / 7, (1 + 16) / 5])
@@ -103,6 +143,51 @@ def test_window_returns_are_of_the_forward():
         np.diff(log) / (window.atm_vol[1:] * np.sqrt(step)))
     assert column(window, "realised_over_implied")[-1] == pytest.approx(
         np.sqrt((np.diff(log) ** 2).sum() / (9 * step)) / window.atm_vol[-1])
+
+
+def test_squares_and_the_shorter_realised_variance_are_of_the_same_returns():
+    window = make_window()
+    squares = np.diff(np.log(window.forward)) ** 2
+    year = 365 * 86_400
+
+    assert column(window, "squared_return") == pytest.approx(column(window, "scaled_return") ** 2)
+    lately = column(window, "short_realised_over_implied")
+    assert lately[0] == 0.0
+    assert lately[1] == pytest.approx(np.sqrt(squares[0] / (60 / year)) / window.atm_vol[1])
+    assert lately[-1] == pytest.approx(
+        np.sqrt(squares[-SHORT_ROWS:].sum() / (SHORT_ROWS * 60 / year)) / window.atm_vol[-1])
+
+
+def test_slow_columns_are_against_a_weighted_mean_up_to_the_row():
+    window = make_window()
+    level = np.log(window.atm_vol)
+    for row in (0, 3, ROWS - 1):
+        weights = (1 - SLOW_WEIGHT) ** np.arange(row, -1, -1)
+        mean = (weights * level[:row + 1]).sum() / weights.sum()
+        assert column(window, "slow_atm")[row] == pytest.approx(level[row] - mean)
+    skew, slow = column(window, "skew"), column(window, "slow_skew")
+    assert slow[1] == pytest.approx((skew[1] - skew[0]) * (1 - SLOW_WEIGHT) / (2 - SLOW_WEIGHT))
+
+
+def test_quote_age_is_on_a_log_scale_and_an_unknown_slope_is_zero():
+    window = make_window()
+    age, slope = (INSTANT_FEATURES.index(name) for name in ("quote_age_s", "term_slope"))
+    window.features[:, age] = 59.0
+    window.features[:, slope] = NAN
+
+    assert column(window, "log_quote_age") == pytest.approx(np.full(ROWS, np.log(60.0)))
+    assert (column(window, "term_slope") == 0.0).all()
+
+
+def test_deviations_are_from_the_smile_that_forecasts_are_made_against():
+    """Rows without a smile are no part of it, though they repeat the one before in the input."""
+    window = make_window()
+    window.grid_vol[4] = NAN
+    expected = window.grid_vol - filtered_smile(window.grid_vol)
+    found = window_input(window)[:, DEVIATIONS]
+
+    assert np.delete(found, 4, axis=0) == pytest.approx(np.delete(expected, 4, axis=0))
+    assert found[4] == pytest.approx(expected[3])
 
 
 def test_the_past_of_a_window_does_not_depend_on_its_future():
