@@ -20,6 +20,7 @@ MIN_FREEDOM = 1.0
 """Least degrees of freedom of an error's estimate that a p-value is given for."""
 MIN_BLOCKS = 5
 """Least independent stretches of time that an interval is given for."""
+_AT_ONCE = 2**18  # blocks drawn together, so that memory stays small
 Statistic = Callable[[Floats], Floats]
 """From sums (D, K) to numbers (D,)."""
 
@@ -141,9 +142,10 @@ def block_bootstrap(sums: Floats, at_s: Floats, block_s: float, statistic: Stati
     blocks, count = _blocks(times, columns, block_s)
     if count < MIN_BLOCKS:
         return Interval(np.nan, np.nan)
-    random = np.random.default_rng(seed)
-    drawn = np.stack([blocks[random.integers(0, len(blocks), count)].sum(axis=0)
-                      for _ in range(draws)])  # (D, K)
+    random, piece = np.random.default_rng(seed), max(1, _AT_ONCE // count)
+    drawn = np.concatenate([
+        blocks[random.integers(0, len(blocks), (min(piece, draws - done), count))].sum(axis=1)
+        for done in range(0, draws, piece)])  # (D, K)
     tails = (1.0 - level) / 2.0
     lower, upper = np.quantile(statistic(drawn), (tails, 1.0 - tails))
     return Interval(float(lower), float(upper))
