@@ -21,9 +21,12 @@ for _name, _value in (
 
 import mlflow  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
+from mlflow.entities.model_registry import RegisteredModel  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.models import infer_signature  # noqa: E402
 
-__all__ = ["MlflowClient", "MlflowException", "mlflow", "shortened", "spoken"]
+__all__ = ["MlflowClient", "MlflowException", "RegisteredModel", "infer_signature", "mlflow",
+           "shortened", "spoken"]
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _NO_ANSWER = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
 

@@ -19,9 +19,16 @@ import torch
 
 from ml import contract as contracts
 from ml.errors import RegistryError, UnavailableError
-from ml.forecaster import Forecaster, scaled
+from ml.forecaster import Forecaster, raw, scaled
 from ml.provenance import source_code
-from ml.quiet_mlflow import MlflowClient, MlflowException, mlflow, shortened, spoken
+from ml.quiet_mlflow import (
+    MlflowClient,
+    MlflowException,
+    infer_signature,
+    mlflow,
+    shortened,
+    spoken,
+)
 from ml.types import Floats
 
 CHAMPION = "champion"
@@ -123,12 +130,16 @@ def _log_model(forecaster: Forecaster, example: Floats, folder: Path) -> str:
     network = forecaster.network
     if not isinstance(network, torch.nn.Module):
         raise TypeError("only a torch module can be registered")
+    network.cpu().eval()
+    windows = scaled(forecaster.scaler, example)
+    # Left to MLflow, a network that fails on its example would show as a model without signature.
+    signature = infer_signature(windows, raw(network, forecaster.scaler, example))
     with warnings.catch_warnings():
         # torch's own recurrent layers keep such attributes; the export is right (tested).
         warnings.filterwarnings("ignore", "The tensor attributes .*_flat_weights")
         info = mlflow.pytorch.log_model(
-            network.cpu().eval(), name="model", registered_model_name=forecaster.contract.name,
-            serialization_format="pt2", input_example=scaled(forecaster.scaler, example),
+            network, name="model", registered_model_name=forecaster.contract.name,
+            serialization_format="pt2", input_example=windows, signature=signature,
             extra_files=[str(folder / SCALER_FILE), str(folder / CONTRACT_FILE)],
             pip_requirements=REQUIREMENTS)
     return str(info.registered_model_version)

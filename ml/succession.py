@@ -8,10 +8,8 @@ import getpass
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from mlflow.entities.model_registry import RegisteredModel
-
 from ml.errors import RegistryError
-from ml.quiet_mlflow import MlflowClient, spoken
+from ml.quiet_mlflow import MlflowClient, RegisteredModel, spoken
 from ml.registry import CHALLENGER, CHAMPION, load_version
 
 HISTORY = "champions"

@@ -6,10 +6,13 @@ import torch
 from sklearn.preprocessing import StandardScaler
 
 from ml.args import ModelArgs
+from ml.baselines.linear import stacked
 from ml.contract import ModelContract
 from ml.features import WINDOW_FEATURES
 from ml.forecaster import Forecaster
 from ml.models import Shape, Targets, build
+from ml.models.linear import LinearChange, Stacked
+from ml.models.scale import ChangeScale
 from ml.smile.grid import GRID_Z
 from tests.unit.small_baselines import make_baselines, make_reference
 from tests.unit.smiles import utc
@@ -29,15 +32,26 @@ def make_forecaster(seed: int = 0, **changed: object) -> Forecaster:
 
     `changed` are fields of the contract.
     """
+    contract = msgspec.structs.replace(make_contract(seed), **changed)
+    scaler = StandardScaler().fit(windows(100).reshape(-1, FEATURES))
+    return Forecaster(_network(seed, scaler, contract).eval(), scaler, contract)
+
+
+def _network(seed: int, scaler: StandardScaler, contract: ModelContract) -> Stacked:
+    """In units of 10 bp, on the contract's anchor."""
     torch.manual_seed(seed)
-    shape = Shape(WINDOW, FEATURES, len(HORIZONS), len(GRID_Z))
-    targets = Targets(torch.full((2, 17), 1e-3), torch.eye(3, 17), 1.645)
-    network = build(ModelArgs(hidden=8), shape, targets).eval()
+    horizons, grid = len(contract.horizons_s), len(GRID_Z)
+    shape = Shape(WINDOW, FEATURES, horizons, grid)
+    targets = Targets(torch.eye(3, grid), torch.zeros(horizons, 3, FEATURES), 1.645)
+    network = build(ModelArgs(hidden=8), shape, targets)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.normal_(0.0, 0.3)
-    scaler = StandardScaler().fit(windows(100).reshape(-1, FEATURES))
-    return Forecaster(network, scaler, msgspec.structs.replace(make_contract(seed), **changed))
+    unit = ChangeScale(scaler.scale_, horizons, grid)
+    unit.shape.fill_(1e-3)
+    anchor = stacked(contract.baselines, contract.anchor, contract.window)
+    return Stacked(LinearChange(anchor, scaler.mean_, scaler.scale_), unit, network,
+                   torch.ones(FEATURES))
 
 
 def make_contract(seed: int = 0) -> ModelContract:
