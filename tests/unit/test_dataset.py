@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ml.args import DataArgs
 from ml.dataset import make_dataset
 from ml.errors import TrainingDataError
-from ml.features import DEVIATIONS, WINDOW_FEATURES, filtered_smile
+from ml.features import DEVIATIONS, INSTANT_FEATURES, WINDOW_FEATURES, filtered_smile
 from tests.unit.smiles import DAYS, make_history
 
 ARGS = DataArgs(horizons_s=(60, 300))
@@ -73,9 +75,9 @@ def test_observations_are_the_rows_that_samples_are_made_at_and_aimed_at():
         assert observed.atm_vol[place] == series.atm_vol[row]
         assert observed.grid_vol[place].tolist() == series.grid_vol[row].tolist()
         quotes = series.quotes[row]
-        for found, given in zip(observed.quotes(place), (
+        for found, expected in zip(observed.quotes(place), (
                 quotes.log_moneyness, quotes.mid_iv, quotes.half_spread), strict=True):
-            assert found.tolist() == given.tolist()
+            assert found.tolist() == expected.tolist()
 
 
 def test_samples_name_their_expiry_and_come_in_time_order():
@@ -141,6 +143,39 @@ def test_no_window_spans_a_gap_and_a_target_within_one_is_unknown():
     assert set(range(23, 32)).isdisjoint(minutes)
     assert cut.target[minutes == 18].tolist() == [[19, 20]]
     assert cut.target[minutes == 19].tolist() == [[-1, 21]]
+
+
+FULL = make_history(days=2, minutes=30, expiries=1, step_s=10.0)[0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.05, 1.0), st.integers(0, 25), st.integers(0, 5))
+def test_whatever_rows_there_are_no_window_or_target_crosses_a_day_or_a_gap(
+        seed, share, gap_minute, gap_minutes):
+    """The window's `log_tau` is made to tell the time of each of its rows."""
+    random = np.random.default_rng(seed)
+    minute = np.arange(len(FULL.at)) % 180 / 6
+    outside = (minute < gap_minute) | (minute >= gap_minute + gap_minutes)
+    features = FULL.features.copy()
+    features[:, INSTANT_FEATURES.index("log_tau")] = FULL.times_s - FULL.times_s[0]
+    series = only(replace(FULL, features=features), outside & (random.random(len(minute)) < share))
+    args = DataArgs(window=4, horizons_s=(60, 120))
+    try:
+        dataset = make_dataset([[series]], args)
+    except TrainingDataError:
+        return
+    samples = dataset.samples
+    day = dict(zip(series.times_s.tolist(), series.day, strict=True))
+    clock = samples.windows[:, :, WINDOW_FEATURES.index("log_tau")] + FULL.times_s[0]
+    behind = samples.at_s[:, None] - 60.0 * np.arange(3, -1, -1) - clock
+    assert (behind >= -1e-3).all() and (behind < 30.0).all()
+    known, aims = samples.target >= 0, dataset.observations.at_s[samples.target]
+    late = (aims - samples.at_s[:, None] - [60.0, 120.0])[known]
+    assert known.any(axis=1).all()
+    assert (late >= 0.0).all() and (late <= 30.0).all()
+    for place, at in enumerate(samples.at_s.tolist()):
+        seen = [round(clock[place, 0], 3), *aims[place][known[place]].tolist()]
+        assert {day[one] for one in seen} == {day[at]}
 
 
 @pytest.mark.parametrize(("late_s", "target"), [(0, 15), (2, 15), (30, 15), (32, -1)])
