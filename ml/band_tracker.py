@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 
-from ml.bands import TOLERANCE, BandScale, Quoted, missed_share, rate, step_of
+from ml.bands import LEVEL, TOLERANCE, BandScale, Quoted, missed_share, rate, step_of
 from ml.types import Floats
 
 Line = tuple[bool, int]
@@ -45,8 +45,8 @@ class LastScale:
 class BandTracker:
     """Holds the forecasts that wait to be judged, and each line's scale."""
 
-    def __init__(self, step_s: float, horizons_s: Sequence[int]) -> None:
-        self.step_s, self.horizons_s = step_s, tuple(horizons_s)
+    def __init__(self, step_s: float, horizons_s: Sequence[int], level: float = LEVEL) -> None:
+        self.step_s, self.horizons_s, self.level = step_s, tuple(horizons_s), level
         self._tolerance = timedelta(seconds=TOLERANCE * step_s)
         self._memory = MEMORY + timedelta(seconds=max(self.horizons_s))
         self._scales: dict[Line, BandScale] = {}
@@ -59,8 +59,8 @@ class BandTracker:
         """Go on from the last scale of each line."""
         for line, one in last.items():
             self._used(line, one.made_at)
-            self._scales[line] = BandScale(rate(line[1], self.step_s), value=one.scale,
-                                           step=self._step(one.made_at))
+            self._scales[line] = BandScale(rate(line[1], self.step_s), self.level, one.scale,
+                                           self._step(one.made_at))
 
     def scales(self, at: datetime, shadow: bool = False) -> Floats:
         """The scale of bands issued now, by horizon, (H,)."""
@@ -116,7 +116,7 @@ class BandTracker:
             self._scales.pop(line, None)
             del self._used_at[line]
         if line not in self._scales:
-            self._scales[line] = BandScale(rate(line[1], self.step_s))
+            self._scales[line] = BandScale(rate(line[1], self.step_s), self.level)
         return self._scales[line]
 
     def _step(self, at: datetime) -> int:

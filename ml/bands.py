@@ -132,9 +132,9 @@ class Quoted:
     """What was observed of one expiry at one instant; arrays have shape (m,)."""
 
     tau: float
-    forward: float
     atm_vol: float
-    strike: Floats
+    log_moneyness: Floats
+    """ln(K / forward at that instant)."""
     mid_iv: Floats
 
 
@@ -143,9 +143,9 @@ def missed_share(smile: Floats, lower: Floats, upper: Floats, seen: Quoted) -> f
 
     NaN where there is nothing to judge: no quote on the grid, or no band.
     """
-    log_moneyness = np.log(seen.strike / seen.forward)
-    used = on_grid(log_moneyness, seen.atm_vol, seen.tau) & np.isfinite(seen.mid_iv)
-    low, high = (band_at(edge, smile, seen.tau, log_moneyness[used]) for edge in (lower, upper))
+    used = on_grid(seen.log_moneyness, seen.atm_vol, seen.tau) & np.isfinite(seen.mid_iv)
+    low, high = (band_at(edge, smile, seen.tau, seen.log_moneyness[used])
+                 for edge in (lower, upper))
     known = np.isfinite(low) & np.isfinite(high)
     if not known.any():
         return math.nan

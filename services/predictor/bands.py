@@ -34,9 +34,9 @@ class _Followed:
     spacing_s: float = np.inf
 
     def is_followed_by(self, row: FeatureRow, shape: Shape) -> bool:
-        tracker = self.tracker
-        asked = shape.step_s, shape.horizons_s, row.source
-        if (tracker.step_s, tracker.horizons_s, self.source) != asked:
+        own = self.tracker
+        asked = shape.step_s, shape.horizons_s, shape.level, row.source
+        if (own.step_s, own.horizons_s, own.level, self.source) != asked:
             return False
         passed_s = (row.ts - self.at).total_seconds()
         if passed_s == 0.0:
@@ -84,13 +84,21 @@ class Bands:
         followed.tracker.observe(row.expiry, row.ts, quoted(row))
         return followed.tracker
 
+    def publish(self) -> None:
+        """Set the metrics of the scales now."""
+        for symbol, one in self._by_symbol.items():
+            scales = one.tracker.scales(one.at).tolist()
+            for horizon_s, scale in zip(one.tracker.horizons_s, scales, strict=True):
+                metrics.BAND_SCALE.labels(symbol, str(horizon_s)).set(scale)
+
 
 def quoted(row: FeatureRow) -> Quoted | None:
     """What was quoted with a row's smile; None where it has none."""
     if row.reason is not None or row.forward is None or row.atm_vol is None:
         return None
-    return Quoted(row.tau, row.forward, row.atm_vol, np.array(row.quote_strike, dtype=np.float64),
-                  np.array(row.quote_mid_iv, dtype=np.float64))
+    strike, mid = (np.array(column, dtype=np.float64)
+                   for column in (row.quote_strike, row.quote_mid_iv))
+    return Quoted(row.tau, row.atm_vol, np.log(strike / row.forward), mid)
 
 
 def standing(forecast: Forecast) -> Standing:
@@ -99,9 +107,3 @@ def standing(forecast: Forecast) -> Standing:
                            for column in (forecast.smile, forecast.lower, forecast.upper))
     return Standing((forecast.role == "shadow", forecast.horizon_s), forecast.expiry,
                     forecast.made_at, forecast.target_at, smile, lower, upper)
-
-
-def publish(symbol: str, tracker: BandTracker, at: datetime) -> None:
-    """Set the metric of a symbol's scales."""
-    for horizon_s, scale in zip(tracker.horizons_s, tracker.scales(at).tolist(), strict=True):
-        metrics.BAND_SCALE.labels(symbol, str(horizon_s)).set(scale)

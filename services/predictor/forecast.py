@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from ml.bands import issue, scaled
+from ml.bands import LEVEL, issue, scaled
 from ml.baselines import FILTERED
 from ml.calendar import YEAR_SECONDS
 from ml.contract import ModelContract
@@ -17,7 +17,7 @@ from ml.stand_in import StandIns
 from ml.types import Floats
 from services.common.messages import Column, FeatureRow, Forecast, Role
 
-BASELINE_VERSION = "1"
+BASELINE_VERSION = "0"
 """Of filtered persistence by the settings, before any contract is known."""
 
 
@@ -34,6 +34,8 @@ class Shape:
     stand_ins: StandIns
     version: str = BASELINE_VERSION
     """Of the model whose stand-ins they are."""
+    level: float = LEVEL
+    """Share of mids that the bands are to hold."""
 
     @classmethod
     def plain(cls, step_s: float, window: int, filter_weight: float,
@@ -49,7 +51,8 @@ class Shape:
         """The shape that a model's contract fixes."""
         return cls(contract.step_s, contract.window, contract.filter_weight, contract.horizons_s,
                    np.array(contract.band_fallback, dtype=np.float64),
-                   StandIns.of(contract.baselines, contract.anchor, contract.window), version)
+                   StandIns.of(contract.baselines, contract.anchor, contract.window), version,
+                   contract.quantiles[-1] - contract.quantiles[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def load_bands(database: Database, symbol: str, source: Source, at: datetime,
     Raises:
         Unavailable: the database does not answer.
     """
-    tracker = BandTracker(shape.step_s, shape.horizons_s)
+    tracker = BandTracker(shape.step_s, shape.horizons_s, shape.level)
     market = {"symbol": symbol, "source": source, "at": at, "horizons": list(shape.horizons_s)}
     last = _last(database, market, shape)
     if last:
@@ -142,7 +142,8 @@ def _read(row: tuple[Any, ...]) -> tuple[Standing, datetime, Quoted | None]:
     smile, lower, upper = (_floats(column) for column in rest[:3])
     at, tau, forward, atm_vol, strike, mid = rest[3:]
     one = Standing((shadow, horizon_s), expiry, made_at, target_at, smile, lower, upper)
-    seen = None if at is None else Quoted(tau, forward, atm_vol, _floats(strike), _floats(mid))
+    seen = None if at is None else Quoted(
+        tau, atm_vol, np.log(_floats(strike) / forward), _floats(mid))
     return one, at, seen
 
 

@@ -57,6 +57,7 @@ class PredictorStage:
             for forecast in made:
                 self._producer.send(PREDICTED_SMILE, forecast)
             _count(made)
+        self._bands.publish()
 
     def forecast(self, rows: list[FeatureRow]) -> list[Forecast]:
         """The forecasts of every row that has a smile, each from what was known at its time.

@@ -27,13 +27,13 @@ def new_symbol():
     return f"T{uuid.uuid4().hex[:8].upper()}"
 
 
-def chain(symbol, at, expiry=EXPIRIES[0], place=1, places=1):
-    """Quotes of a steady smile with a skew, on 21 strikes, calls and puts."""
+def chain(symbol, at, expiry=EXPIRIES[0], place=1, places=1, level=0.2):
+    """Quotes of a smile with a skew, on 21 strikes, calls and puts; steady but for its level."""
     tau = year_fraction(at, expiry)
     deviation = 0.2 * np.sqrt(tau)
     strike = np.repeat(np.round(FORWARD * np.exp(np.linspace(-2.6, 1.6, 22) * deviation), 2), 2)
     right = ["C", "P"] * (len(strike) // 2)
-    vol = 0.2 - 0.02 * np.log(strike / FORWARD) / deviation
+    vol = level - 0.02 * np.log(strike / FORWARD) / deviation
     mid = black.price(FORWARD, strike, tau, vol, np.array([one == "C" for one in right]))
     nothing = [None] * len(strike)
     return ChainSlice(

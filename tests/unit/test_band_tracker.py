@@ -26,7 +26,7 @@ def standing(made_s, horizon_s=60, shadow=False, expiry=EXPIRY, half=0.01):
 
 
 def quoted(vol):
-    return Quoted(0.1, 100.0, 0.2, np.array([100.0]), np.array([vol]))
+    return Quoted(0.1, 0.2, np.array([0.0]), np.array([vol]))
 
 
 INSIDE, OUTSIDE = quoted(0.2), quoted(0.5)

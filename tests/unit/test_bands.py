@@ -192,8 +192,7 @@ def test_an_issue_without_a_band_has_none_and_one_with_impossible_edges_is_held(
 
 
 def seen(mid, tau=0.1):
-    strike = 100.0 * np.exp(np.array([-1.0, 0.0, 1.0, 9.0]) * 0.2 * np.sqrt(tau))
-    return Quoted(tau, 100.0, 0.2, strike, np.array(mid))
+    return Quoted(tau, 0.2, np.array([-1.0, 0.0, 1.0, 9.0]) * 0.2 * np.sqrt(tau), np.array(mid))
 
 
 @pytest.mark.parametrize(("mid", "missed"), [
