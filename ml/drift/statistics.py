@@ -48,14 +48,19 @@ def psi(quantiles: Floats, values: Floats, bins: int = BINS) -> float:
     sample. With 1000 values all in the last of ten bins it is
     0.9 ln 10 + 9 · 0.0995 ln 200 = 6.82; with values like the reference's about 0.
     """
+    expected, actual = shares(quantiles, values, bins)
+    floor = 0.5 / len(values)
+    actual, expected = np.maximum(actual, floor), np.maximum(expected, floor)
+    return float(np.sum((actual - expected) * np.log(actual / expected)))
+
+
+def shares(quantiles: Floats, values: Floats, bins: int = BINS) -> tuple[Floats, Floats]:
+    """Expected and actual share in each bin, for `psi`; fewer bins where quantiles coincide."""
     levels = np.linspace(0.0, 1.0, len(quantiles))
     edges = np.unique(np.interp(np.linspace(0.0, 1.0, bins + 1)[1:-1], levels, quantiles))
     expected = np.diff(np.concatenate([[0.0], cumulative(quantiles, edges), [1.0]]))
     counts = np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
-    floor = 0.5 / len(values)
-    actual = np.maximum(counts / len(values), floor)
-    expected = np.maximum(expected, floor)
-    return float(np.sum((actual - expected) * np.log(actual / expected)))
+    return expected, counts / len(values)
 
 
 def cumulative(quantiles: Floats, values: Floats) -> Floats:

@@ -11,7 +11,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from services.common.errors import ServiceError, SettingsError, Unavailable
-from services.monitor.retraining import Outcome
+from services.monitor.retraining import Asked, Outcome
 
 OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 TIMEOUT_S = 10
@@ -20,6 +20,7 @@ NAME_LENGTH = 42
 """Of the CronJob's name, what is left beside the rest of a Job's 63 characters."""
 BY_HAND = "cronjob.kubernetes.io/instantiate"
 REASON = "spy-smile/reason"
+SOURCE = "--source"
 
 
 class JobLauncher:
@@ -31,12 +32,12 @@ class JobLauncher:
         self._api, self._namespace, self._cronjob = api, namespace, cronjob
         self._timeout_s = timeout_s
 
-    def start(self, model_name: str, requested_at: datetime, reason: str) -> str:
+    def start(self, asked: Asked, requested_at: datetime) -> str:
         """Make the Job; one of the same request that is there already will do."""
         with _spoken(f"the CronJob {self._cronjob}"):
             template = self._api.read_namespaced_cron_job(
                 self._cronjob, self._namespace, _request_timeout=TIMEOUT_S)
-        made = job(template, requested_at, reason, self._timeout_s)
+        made = job(template, requested_at, asked, self._timeout_s)
         name = str(made.metadata.name)
         with _spoken(f"the Job {name}"):
             try:
@@ -70,23 +71,27 @@ class JobLauncher:
         """Nothing to do: Jobs go on."""
 
 
-def job(cronjob: Any, requested_at: datetime, reason: str, timeout_s: float) -> Any:
+def job(cronjob: Any, requested_at: datetime, asked: Asked, timeout_s: float) -> Any:
     """A Job (V1Job) of a CronJob's template, as `kubectl create job --from` makes it.
 
     It is owned by the CronJob, whose history limits clear it away. Its name is of the request,
-    so that the same request never makes two.
+    so that the same request never makes two. The trainer is told which source to learn from,
+    unless the template tells it.
     """
     template, owner = cronjob.spec.job_template, cronjob.metadata
     spec = template.spec
     if spec.active_deadline_seconds is None:
         spec.active_deadline_seconds = int(timeout_s)
+    trainer = spec.template.spec.containers[0]
+    if not any(word.startswith(SOURCE) for word in trainer.args or ()):
+        trainer.args = [*(trainer.args or ()), f"{SOURCE}={asked.source}"]
     meta = template.metadata or client.V1ObjectMeta()
     name = f"{owner.name[:NAME_LENGTH].rstrip('-.')}-drift-{int(requested_at.timestamp())}"
     return client.V1Job(
         api_version="batch/v1", kind="Job", spec=spec,
         metadata=client.V1ObjectMeta(
             name=name, labels=meta.labels,
-            annotations={**(meta.annotations or {}), BY_HAND: "manual", REASON: reason},
+            annotations={**(meta.annotations or {}), BY_HAND: "manual", REASON: asked.reason},
             owner_references=[client.V1OwnerReference(
                 api_version="batch/v1", kind="CronJob", name=owner.name, uid=owner.uid,
                 controller=True)]))

@@ -16,17 +16,17 @@ from typing import Literal
 import structlog
 
 from services.common.errors import ServiceError
-from services.monitor.retraining import Outcome
+from services.monitor.retraining import Asked, Outcome
 
 NICENESS = 10
 GRACE_S = 5.0
 log = structlog.stdlib.get_logger(__name__)
 
 
-def command(given: Sequence[str], model_name: str) -> list[str]:
-    """What trains: as given, or the trainer on the stored history."""
+def command(given: Sequence[str], asked: Asked) -> list[str]:
+    """What trains: as given, or the trainer on the stored history of the same source."""
     return list(given) or [sys.executable, "-m", "ml.train", "--from-database", "--register",
-                           "--name", model_name]
+                           "--name", asked.model_name, "--source", asked.source]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class ProcessLauncher:
         self._given = given
         self._running: dict[str, _Running] = {}
 
-    def start(self, model_name: str, requested_at: datetime, reason: str) -> str:
+    def start(self, asked: Asked, requested_at: datetime) -> str:
         """Start the trainer; raises ServiceError if there is no such program."""
-        words = command(self._given, model_name)
+        words = command(self._given, asked)
         try:
             process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                        stderr=subprocess.STDOUT, text=True, errors="replace",

@@ -47,12 +47,22 @@ class Outcome:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be trained, and why."""
+
+    model_name: str
+    source: str
+    """Where the quotes came from that it is to be trained on: live, simulated or recorded."""
+    reason: str
+
+
 class Launcher(Protocol):
     """What starts trainings and sees them end; none of its methods takes long."""
 
     name: Literal["process", "job"]
 
-    def start(self, model_name: str, requested_at: datetime, reason: str) -> str:
+    def start(self, asked: Asked, requested_at: datetime) -> str:
         """Start one; by what it is called. Raises ServiceError if that can't be done."""
 
     def look(self, job: str) -> Outcome:
@@ -85,18 +95,19 @@ class Retraining:
         except Unavailable as why:
             log.warning("the end of a retraining could not be written down", why=str(why))
 
-    def ask(self, model_name: str, reason: str) -> None:
+    def ask(self, asked: Asked) -> None:
         """Retrain, unless that was asked for within the cool-down.
 
         Raises:
             Unavailable: the database does not answer.
         """
-        at = self._claim(model_name, reason)
+        model_name = asked.model_name
+        at = self._claim(model_name, asked.reason)
         if at is None:
             log.info("no retraining: the last one is too short a while ago", model=model_name)
             return
         try:
-            job = self._launcher.start(model_name, at, reason)
+            job = self._launcher.start(asked, at)
         except Unavailable as error:
             self._withdraw(model_name, at)
             log.warning("no retraining for now", model=model_name, why=str(error))
@@ -107,7 +118,7 @@ class Retraining:
         with self._database.transaction() as cursor:
             cursor.execute(STARTED, {"model": model_name, "at": at, "job": job})
         metrics.RETRAININGS.labels("started").inc()
-        log.warning("retraining", model=model_name, job=job, reason=reason)
+        log.warning("retraining", model=model_name, job=job, reason=asked.reason)
 
     def step(self) -> None:
         """Now and then see whether one has ended.

@@ -6,22 +6,25 @@ from typing import Protocol
 
 import structlog
 
+from ml.drift import tables
 from ml.drift.findings import KINDS, WORDS, Finding, persistent, reasons
-from ml.drift.tables import Asked, check
 from services.common import metrics
 from services.common.database import Database
 from services.common.model_contract import Served
 from services.monitor import drift_queries
 from services.monitor.queries import Stream
+from services.monitor.retraining import Asked
 from services.monitor.settings import MonitorSettings
 
+TRAINED_AS = {"delayed": "live"}
+"""The trainer takes a feed's delayed quotes with its live ones."""
 log = structlog.stdlib.get_logger(__name__)
 
 
 class Retrains(Protocol):
     """Where a retraining is asked for."""
 
-    def ask(self, model_name: str, reason: str) -> None:
+    def ask(self, asked: Asked) -> None:
         """Retrain unless that was done a short while ago."""
 
 
@@ -52,8 +55,8 @@ class DriftWatch:
 
     def _check(self, stream: Stream, at: datetime, served: Served) -> None:
         since = at - timedelta(seconds=self._settings.drift_window_seconds)
-        findings = check(self._database.rows, served.contract,
-                         Asked(*stream, served.version, since, at))
+        findings = tables.check(self._database.rows, served.contract,
+                                tables.Asked(*stream, served.version, since, at))
         drift_queries.save(self._database, stream, at, served, findings)
         publish(stream, findings)
         told = [finding for finding in findings if finding.found is not None]
@@ -74,7 +77,8 @@ class DriftWatch:
                   f"{settings.drift_checks} checks after one another: {words}")
         log.warning("drift persists", reason=reason)
         if self._retraining is not None:
-            self._retraining.ask(served.contract.name, reason)
+            source = TRAINED_AS.get(stream.source, stream.source)
+            self._retraining.ask(Asked(served.contract.name, source, reason))
 
 
 def publish(stream: Stream, findings: list[Finding]) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import numpy as np
+import psutil
 import psycopg2
 import pytest
 
@@ -22,7 +23,7 @@ from services.monitor import main
 from services.monitor.champion import Champion
 from services.monitor.process import ProcessLauncher
 from services.monitor.queries import Stream
-from services.monitor.retraining import Outcome, Retraining
+from services.monitor.retraining import Asked, Outcome, Retraining
 from services.monitor.settings import MonitorSettings
 from services.monitor.step import Monitor
 from services.monitor.watch import DriftWatch
@@ -153,14 +154,14 @@ def drawn(shift):
     return of
 
 
-class Asked:
-    """Remembers what was asked of it."""
+class Remembers:
+    """What was asked of it."""
 
     def __init__(self):
-        self.reasons = []
+        self.asked = []
 
-    def ask(self, model_name, reason):
-        self.reasons.append((model_name, reason))
+    def ask(self, asked):
+        self.asked.append(asked)
 
 
 SERVED = Served(msgspec.structs.replace(make_contract(), reference=reference(), samples=5000), "3")
@@ -172,12 +173,12 @@ def watched(url, database, shift, hours=4):
     """A watch that has seen the clock go on by so many hours, after a day of history."""
     write(url, [START + timedelta(minutes=5 * place) for place in range(24 * 12 + hours * 12 + 1)],
           features=drawn(shift), forecast=False)
-    asked = Asked()
+    kept = Remembers()
     watch = DriftWatch(database, MonitorSettings(database_url="-", drift_interval_seconds=3600.0),
-                       asked)
+                       kept)
     for hour in range(hours + 1):
         watch.step({STREAM: START + timedelta(days=1) + hour * HOUR}, SERVED)
-    return asked
+    return kept.asked
 
 
 def test_features_as_in_training_are_no_drift(url, database):
@@ -185,7 +186,7 @@ def test_features_as_in_training_are_no_drift(url, database):
     found = scored(database, "SELECT DISTINCT kind, subject, found, psi < 0.2, samples "
                              "FROM drift_checks ORDER BY subject")
 
-    assert asked.reasons == []
+    assert asked == []
     assert found == [("feature", name, False, True, 288) for name in sorted(NAMES)]
 
 
@@ -194,20 +195,20 @@ def test_drift_that_persists_is_a_reason_to_retrain(url, database):
     checks = scored(database, "SELECT count(DISTINCT at), bool_and(found) FROM drift_checks")
 
     assert checks == [(4, True)]
-    assert [name for name, _ in asked.reasons] == ["smile", "smile"]  # at the third and the fourth
-    assert "the features have drifted" in asked.reasons[0][1]
-    assert "version 3 on SPY (simulated), in 3 checks" in asked.reasons[0][1]
+    assert [one.model_name for one in asked] == ["smile", "smile"]  # at the third and the fourth
+    assert asked[0].source == "simulated" and "the features have drifted" in asked[0].reason
+    assert "version 3 on SPY (simulated), in 3 checks" in asked[0].reason
 
 
 def test_a_stream_whose_clock_stands_still_is_checked_once(url, database):
     watched(url, database, 0.6, hours=1)
-    asked = Asked()
+    kept = Remembers()
     watch = DriftWatch(database, MonitorSettings(database_url="-", drift_interval_seconds=3600.0),
-                       asked)
+                       kept)
     for _ in range(5):
         watch.step({STREAM: START + timedelta(days=1) + HOUR}, SERVED)
 
-    assert asked.reasons == []
+    assert kept.asked == []
     assert scored(database, "SELECT count(DISTINCT at) FROM drift_checks") == [(1,)]
 
 
@@ -221,10 +222,10 @@ class FakeLauncher:
     def __init__(self):
         self.started, self.outcome, self.refusal, self.closed = [], Outcome("running"), None, False
 
-    def start(self, model_name, requested_at, reason):
+    def start(self, asked, requested_at):
         if self.refusal is not None:
             raise self.refusal
-        self.started.append(model_name)
+        self.started.append(asked.model_name)
         return f"job-{len(self.started)}"
 
     def look(self, job):
@@ -237,6 +238,10 @@ class FakeLauncher:
         self.closed = True
 
 
+def wanted(name="smile"):
+    return Asked(name, "live", "drift")
+
+
 def retrainings(database):
     return scored(database, "SELECT model_name, status, job, detail FROM retrainings "
                             "ORDER BY requested_at")
@@ -246,9 +251,9 @@ def test_two_that_ask_within_the_cool_down_retrain_once(url, database):
     launchers = [FakeLauncher(), FakeLauncher()]
     for launcher in launchers:
         with Database(url, "test") as own:
-            Retraining(own, launcher, 3600.0, 3600.0).ask("smile", "drift")
-    Retraining(database, launchers[1], 3600.0, 3600.0).ask("another", "drift")
-    Retraining(database, launchers[1], 1e-3, 3600.0).ask("smile", "again")
+            Retraining(own, launcher, 3600.0, 3600.0).ask(wanted())
+    Retraining(database, launchers[1], 3600.0, 3600.0).ask(wanted("another"))
+    Retraining(database, launchers[1], 1e-3, 3600.0).ask(wanted())
 
     assert [launcher.started for launcher in launchers] == [["smile"], ["another", "smile"]]
     assert [row[:3] for row in retrainings(database)] == [
@@ -259,7 +264,7 @@ def test_two_that_ask_within_the_cool_down_retrain_once(url, database):
 def test_the_end_of_a_retraining_is_written_down_once(database):
     launcher, now = FakeLauncher(), [0.0]
     retraining = Retraining(database, launcher, 3600.0, 3600.0, clock=lambda: now[0])
-    retraining.ask("smile", "drift")
+    retraining.ask(wanted())
     for outcome in (Outcome("running"), Outcome("succeeded", "version 4"), Outcome("failed")):
         now[0] += 10.0
         launcher.outcome = outcome
@@ -272,7 +277,7 @@ def test_one_that_takes_too_long_is_stopped_and_one_without_a_trace_is_lost(data
     launcher, now = FakeLauncher(), [0.0]
     retraining = Retraining(database, launcher, 1e-3, 1e-3, clock=lambda: now[0])
     for outcome in (Outcome("running"), Outcome("unknown")):
-        retraining.ask("smile", "drift")
+        retraining.ask(wanted())
         launcher.outcome = outcome
         time.sleep(0.01)
         now[0] += 10.0
@@ -286,18 +291,17 @@ def test_a_refusal_keeps_the_cool_down_and_a_cluster_that_is_away_does_not(datab
     launcher = FakeLauncher()
     retraining = Retraining(database, launcher, 3600.0, 3600.0)
     launcher.refusal = Unavailable("the cluster can't be reached")
-    retraining.ask("smile", "drift")
+    retraining.ask(wanted())
     assert retrainings(database) == []
     launcher.refusal = ServiceError("the cluster refuses")
-    retraining.ask("smile", "drift")
+    retraining.ask(wanted())
     launcher.refusal = None
-    retraining.ask("smile", "drift")
+    retraining.ask(wanted())
 
     assert retrainings(database) == [("smile", "failed", None, "the cluster refuses")]
     assert launcher.started == []
 
 
-@pytest.mark.usefixtures("leaves_no_process")
 @pytest.mark.parametrize(("program", "status", "detail"), [
     ("print('epoch 1'); print('registered version 4')", "succeeded", "registered version 4"),
     ("import sys; sys.exit('too little history')", "failed", "with code 1: too little history"),
@@ -305,7 +309,7 @@ def test_a_refusal_keeps_the_cool_down_and_a_cluster_that_is_away_does_not(datab
 def test_a_process_that_trains_is_followed_to_its_end(database, program, status, detail):
     launcher = ProcessLauncher([sys.executable, "-c", program])
     with Retraining(database, launcher, 3600.0, 3600.0, clock=clock_of_steps()) as retraining:
-        retraining.ask("smile", "drift")
+        retraining.ask(wanted())
         deadline = time.monotonic() + 30.0
         while retrainings(database)[0][1] == "running" and time.monotonic() < deadline:
             retraining.step()
@@ -315,18 +319,18 @@ def test_a_process_that_trains_is_followed_to_its_end(database, program, status,
     assert ended == status and detail in said and ":" in job
 
 
-@pytest.mark.usefixtures("leaves_no_process")
 def test_a_process_ends_with_the_monitor_and_that_is_written_down(database):
     launcher = ProcessLauncher([sys.executable, "-c", "import time; time.sleep(60)"])
     with Retraining(database, launcher, 3600.0, 3600.0) as retraining:
-        retraining.ask("smile", "drift")
+        retraining.ask(wanted())
         assert retrainings(database)[0][1] == "running"
 
-    assert retrainings(database)[0][1] == "failed"
+    [(_, status, job, _)] = retrainings(database)
+    assert status == "failed" and not psutil.pid_exists(int(job.partition(":")[2]))
 
 
 def test_a_program_that_is_not_there_is_a_failure_with_its_name(database):
-    Retraining(database, ProcessLauncher(["/no/such/trainer"]), 3600.0, 3600.0).ask("smile", "x")
+    Retraining(database, ProcessLauncher(["/no/such/trainer"]), 3600.0, 3600.0).ask(wanted())
 
     [(_, status, _, detail)] = retrainings(database)
     assert status == "failed" and "/no/such/trainer" in detail
@@ -338,7 +342,6 @@ def clock_of_steps():
     return lambda: float(next(now))
 
 
-@pytest.mark.usefixtures("leaves_no_process")
 def test_the_running_monitor_retrains_and_goes_on_scoring(url, database, monkeypatch):
     write(url, [START + timedelta(minutes=5 * place) for place in range(24 * 12)],
           features=drawn(0.6), forecast=False)

@@ -11,11 +11,12 @@ from urllib3.exceptions import MaxRetryError
 
 from services.common.errors import ServiceError, SettingsError, Unavailable
 from services.monitor.job import JobLauncher, connect, job
-from services.monitor.retraining import Outcome
+from services.monitor.retraining import Asked, Outcome
 from services.monitor.settings import MonitorSettings
 from tests.unit.helm_chart import pick, render
 
 AT = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
+ASKED = Asked("smile", "live", "the features have drifted")
 NAME = f"smile-spy-smile-trainer-drift-{int(AT.timestamp())}"
 
 
@@ -24,7 +25,7 @@ def model_of(document, kind):
     return client.ApiClient().deserialize(json.dumps(document), kind, "application/json")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cronjob():
     document = pick(render(), "CronJob", "-trainer")
     document["metadata"]["uid"] = "0f0e-uid"
@@ -64,12 +65,13 @@ def launcher(api, name="smile-spy-smile-trainer"):
 
 def test_the_job_is_the_cronjob_s_template_under_a_name_of_the_request(cronjob):
     api = FakeApi(cronjob)
-    assert launcher(api).start("smile", AT, "the features have drifted") == NAME
+    assert launcher(api).start(ASKED, AT) == NAME
     [made] = api.made
     manifest = client.ApiClient().sanitize_for_serialization(made)
     template = pick(render(), "CronJob", "-trainer")["spec"]["jobTemplate"]["spec"]
 
     assert (manifest["apiVersion"], manifest["kind"]) == ("batch/v1", "Job")
+    template["template"]["spec"]["containers"][0]["args"].append("--source=live")
     assert manifest["spec"] == {**template, "activeDeadlineSeconds": 7200}
     meta = manifest["metadata"]
     assert meta["annotations"] == {"cronjob.kubernetes.io/instantiate": "manual",
@@ -82,14 +84,22 @@ def test_the_job_is_the_cronjob_s_template_under_a_name_of_the_request(cronjob):
 def test_the_longest_name_of_a_cronjob_leaves_room_for_the_request(cronjob):
     long = model_of(client.ApiClient().sanitize_for_serialization(cronjob), "V1CronJob")
     long.metadata.name = "a" * 41 + "-" + "b" * 10
-    name = job(long, AT, "x", 60.0).metadata.name
+    name = job(long, AT, ASKED, 60.0).metadata.name
 
     assert len(name) <= 63 and "--" not in name and name.endswith(str(int(AT.timestamp())))
 
 
+def test_a_source_that_the_template_names_stays(cronjob):
+    container = cronjob.spec.job_template.spec.template.spec.containers[0]
+    container.args.append("--source=recorded")
+
+    made = job(cronjob, AT, ASKED, 60.0).spec.template.spec.containers[0]
+    assert [word for word in made.args if "source" in word] == ["--source=recorded"]
+
+
 def test_the_same_request_made_twice_is_one_job(cronjob):
     api = FakeApi(cronjob)
-    assert launcher(api).start("smile", AT, "x") == launcher(api).start("smile", AT, "x")
+    assert launcher(api).start(ASKED, AT) == launcher(api).start(ASKED, AT)
     assert len(api.made) == 1
 
 
@@ -100,7 +110,7 @@ def test_a_job_s_conditions_say_where_it_is(cronjob, kind, outcome):
     api = FakeApi(cronjob, conditions=[
         SimpleNamespace(type="Suspended", status="False", message=""),
         SimpleNamespace(type=kind, status="True", message="done")])
-    launcher(api).start("smile", AT, "x")
+    launcher(api).start(ASKED, AT)
 
     assert launcher(api).look(NAME) == outcome
     assert launcher(api).look("another") == Outcome("unknown")
@@ -108,7 +118,7 @@ def test_a_job_s_conditions_say_where_it_is(cronjob, kind, outcome):
 
 def test_a_job_without_conditions_runs(cronjob):
     api = FakeApi(cronjob)
-    launcher(api).start("smile", AT, "x")
+    launcher(api).start(ASKED, AT)
 
     assert launcher(api).look(NAME) == Outcome("running")
 
@@ -119,7 +129,7 @@ def test_a_job_without_conditions_runs(cronjob):
     (MaxRetryError(None, "/apis/batch/v1", "refused"), Unavailable)])
 def test_a_refusal_lasts_and_a_cluster_that_is_away_does_not(cronjob, refusal, kind):
     with pytest.raises(ServiceError, match=NAME) as caught:
-        launcher(FakeApi(cronjob, refusal)).start("smile", AT, "x")
+        launcher(FakeApi(cronjob, refusal)).start(ASKED, AT)
     assert type(caught.value) is kind
     with pytest.raises(kind):
         launcher(FakeApi(cronjob, refusal)).look(NAME)
@@ -127,7 +137,7 @@ def test_a_refusal_lasts_and_a_cluster_that_is_away_does_not(cronjob, refusal, k
 
 def test_a_cronjob_that_is_not_there_is_named(cronjob):
     with pytest.raises(ServiceError, match="CronJob nightly: the cluster refuses, 404"):
-        launcher(FakeApi(cronjob), "nightly").start("smile", AT, "x")
+        launcher(FakeApi(cronjob), "nightly").start(ASKED, AT)
 
 
 def test_without_a_cluster_the_setting_is_named(monkeypatch, tmp_path):
