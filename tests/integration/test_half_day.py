@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.history import from_quotes
+from ml.history import days_from_quotes
 from ml.quotes.format import read_quotes, write_quotes
 from ml.quotes.lean import import_lean
 from services.common import messages
@@ -165,7 +165,8 @@ def test_every_quote_of_the_recording_is_in_the_table_once(played, recorded):
 
 
 def test_streaming_makes_the_smiles_that_the_trainer_makes_of_the_file(played):
-    offline = {(series.expiry, at): vols for series in from_quotes([played.file])
+    offline = {(series.expiry, at): vols
+               for day in days_from_quotes([played.file]) for series in day
                for at, vols in zip(series.at, series.grid_vol, strict=True)}
     streamed = {(expiry, at): vols for expiry, at, vols in played.rows(
         "SELECT expiry, ts, grid_vol FROM option_features WHERE symbol = %s")}
