@@ -12,7 +12,8 @@ import psycopg2
 import pytest
 
 from ml.baselines import changes
-from ml.contract import PERCENTILES, FeatureReference
+from ml.contract import PERCENTILES, FeatureReference, to_json
+from ml.drift import __main__ as drift
 from ml.features import INSTANT_FEATURES, filtered_smile
 from services.common import health
 from services.common.database import Database
@@ -36,12 +37,26 @@ EXPIRY = rows.expiries(START.date())[2]
 SYMBOL = rows.SYMBOL
 
 
+@pytest.fixture(scope="module")
+def migrated(postgres_url):
+    """A migrated database of this module's own."""
+    with contextlib.closing(psycopg2.connect(postgres_url)) as server:
+        server.autocommit = True
+        server.cursor().execute("CREATE DATABASE monitor")
+    own = postgres_url.rpartition("/")[0] + "/monitor"
+    apply(own)
+    return own
+
+
 @pytest.fixture
-def url(make_database):
-    """A migrated database of its own."""
-    made = make_database()
-    apply(made)
-    return made
+def url(migrated):
+    """That database, emptied."""
+    tables = ("option_features", "predicted_smile", "prediction_scores", "drift_checks",
+              "retrainings")
+    with contextlib.closing(psycopg2.connect(migrated)) as connection, connection, \
+            connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {', '.join(tables)}")
+    return migrated
 
 
 @pytest.fixture
@@ -366,3 +381,53 @@ def test_the_running_monitor_retrains_and_goes_on_scoring(url, database, monkeyp
 
     assert [row[1] for row in retrainings(database)] == ["succeeded"]
     assert scored(database)[0][0] > 0
+
+
+# --- the report on demand
+
+@pytest.fixture
+def told(url, database, tmp_path, monkeypatch):
+    """A day and more of drifted features, scores of it, and the contract in a file."""
+    write(url, [START + timedelta(minutes=5 * place) for place in range(24 * 12 + 1)],
+          features=drawn(0.6), forecast=False)
+    write(url, minutes(60, START + timedelta(hours=20)), features=drawn(0.6))
+    while monitor(database, SERVED).step():
+        pass
+    path = tmp_path / "contract.json"
+    path.write_bytes(to_json(SERVED.contract))
+    monkeypatch.setenv("SMILE_DATABASE_URL", url)
+    return path
+
+
+def test_the_report_tells_what_has_drifted_and_shows_it(told, tmp_path, capsys):
+    page = tmp_path / "drift.html"
+
+    assert drift.main(["--from-database", "--contract", str(told), "--html", str(page)]) == 0
+    said, shown = capsys.readouterr().out, page.read_text()
+    assert "Features against the training fold: 3 of 3 found" in said
+    assert "The champion against the best baseline" in said and "+" in said
+    assert shown.count("<figure>") == 3 and shown.count("class=found") >= 3
+    assert "http" not in shown and "<script" not in shown
+
+
+@pytest.mark.parametrize(("options", "code", "sentence"), [
+    (["--symbol", "NONE"], 2, "no smile of NONE"),
+    (["--contract", "/no/such.json"], 2, "/no/such.json: there is no such file"),
+    (["--contract", "http://127.0.0.1:9"], 1, "model server at http://127.0.0.1:9/contract"),
+    (["--html", "/no/such/folder/page.html"], 2, "can't be written"),
+])
+def test_what_the_report_lacks_is_said_in_a_sentence(told, capsys, options, code, sentence):
+    given = ["--from-database", "--contract", str(told), *options]
+
+    assert drift.main(given) == code
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1
+
+
+def test_missing_settings_of_the_report_are_named(told, capsys, monkeypatch):
+    monkeypatch.delenv("SMILE_MODEL_SERVER_URL", raising=False)
+    assert drift.main(["--from-database"]) == 2
+    monkeypatch.delenv("SMILE_DATABASE_URL")
+    assert drift.main(["--from-database", "--contract", str(told)]) == 2
+    said = capsys.readouterr().err
+    assert "SMILE_MODEL_SERVER_URL is not set" in said and "SMILE_DATABASE_URL is not set" in said
