@@ -127,8 +127,9 @@ class ModelClient:
         """The contract of a champion that came meanwhile, if the same was asked of it."""
         self._current = False
         contract = self.learn().contract
-        if _input(contract) != _input(asked):
-            raise ModelRefused("the model changed to one with another step, window or filter")
+        if _shape(contract) != _shape(asked):
+            raise ModelRefused("the model changed to one with another step, window, filter or "
+                               "horizons")
         return contract
 
     @contextmanager
@@ -163,5 +164,5 @@ class ModelClient:
         return Unavailable(f"the model server can't be reached: {error}")
 
 
-def _input(contract: ModelContract) -> tuple[float, ...]:
-    return contract.step_s, contract.window, contract.filter_weight
+def _shape(contract: ModelContract) -> tuple[object, ...]:
+    return contract.step_s, contract.window, contract.filter_weight, contract.horizons_s

@@ -1,35 +1,36 @@
 """A forecast stored live is the one computed offline: replay, then recompute from the tables."""
 
-from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
+import msgspec
 import numpy as np
 import psycopg2
 import pytest
 
 from ml import recompute as command
-from ml.offline import Models
+from ml.offline import NO_MODEL, Models
 from ml.recompute import recompute
-from services.common.messages import OPTION_CHAIN, OPTION_FEATURES
-from services.features import main as features
-from services.features.settings import FeaturesSettings
-from services.predictor import main as predictor
-from services.predictor.settings import PredictorSettings
-from tests.integration.pipeline import (
-    EXPIRIES,
-    START,
-    Tables,
-    chain,
-    eventually,
-    group_at_end,
-    new_symbol,
-    publish,
-    running,
-)
-from tests.integration.real_model_server import drop_alias, register, serving, set_alias
+from ml.registry import Record, load_version, register
+from services.common import forecast_wire as wire
+from services.common.database import Database
+from services.common.messages import decode, encode
+from services.features.step import FeaturesStage
+from services.model_server import binary
+from services.model_server.models import Pair
+from services.predictor.bands import Bands
+from services.predictor.forecast import BASELINE_VERSION, Shape
+from services.predictor.history import Histories
+from services.predictor.model_client import ModelClient
+from services.predictor.reload import load_samples
+from services.predictor.reload_bands import load_bands
+from services.predictor.step import PredictorStage
+from tests.integration.pipeline import EXPIRIES, START, Tables, chain, new_symbol
+from tests.integration.small_model_server import SmallModelServer
+from tests.unit.small_model import make_forecaster, windows
 
 EVERY_S, MINUTES = 20, 16
-KINDS = {("filtered_persistence", "0", "baseline"), ("ewma", "1", "baseline"),
+KINDS = {("filtered_persistence", NO_MODEL, "baseline"), ("ewma", "1", "baseline"),
          ("smile", "1", "champion"), ("smile.shadow", "2", "shadow"), ("smile", "2", "champion")}
 """All that speak in the replay: settings, a contract's stand-ins, and two versions."""
 
@@ -46,53 +47,83 @@ def chains(symbol):
                for place, expiry in enumerate(EXPIRIES, start=1)]
 
 
+class Registered(SmallModelServer):
+    """Answers with registered versions, by the model server's own code."""
+
+    def __init__(self, uri):
+        super().__init__()
+        self.versions = {version: load_version("smile", version, uri) for version in ("1", "2")}
+        self.pair = Pair(self.versions["1"], self.versions["2"])
+
+    def contract(self):
+        champion = self.pair.champion
+        return {**msgspec.to_builtins(champion.contract), "model_version": champion.version}
+
+    def forecast(self, request):
+        return wire.decode(binary.answer(self.pair, wire.encode(request)), wire.Answer)
+
+
+class Sent:
+    """A producer that keeps what is sent, as it comes out of the topic."""
+
+    def __init__(self):
+        self.messages = []
+
+    def send(self, topic, message):
+        self.messages.append(decode(encode(message), type(message)))
+
+
+class Replayed:
+    """Stages on real tables, that chains are given to."""
+
+    def __init__(self, url, server):
+        self.database, self.server = Database(url, "test"), server
+        self.restart(server.url)
+
+    def restart(self, model_url):
+        """Both stages anew."""
+        self.rows = Sent()
+        self.features = FeaturesStage(self.database, self.rows)
+        self.model = ModelClient(model_url, 10.0, 1.0)
+        self.predictor = PredictorStage(
+            self.database, Sent(), self.model, Histories(partial(load_samples, self.database)),
+            Bands(partial(load_bands, self.database)), Shape.plain(60.0, 10, 0.5, (60, 300, 900)))
+
+    def play(self, instants, batch=5):
+        """In batches that end in the middle of instants."""
+        for instant in instants:
+            self.features.step(instant)
+        rows, self.rows.messages = self.rows.messages, []
+        for first in range(0, len(rows), batch):
+            self.predictor.step(rows[first:first + batch])
+
+
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory):
-    """A registry with a champion and a challenger."""
+    """A registry with two versions of a model."""
     uri = f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
     for seed in (1, 2):
-        register(uri, seed)
-    set_alias(uri, "champion", "1")
+        register(make_forecaster(seed), windows(2), Record(), uri)
     return uri
 
 
 @pytest.fixture(scope="module")
-def played(kafka_bootstrap, database_url, uri, tmp_path_factory):
-    """The symbol of a replay: first without a model server, then with a restart of the predictor,
-    at last with the challenger promoted."""
-    symbol, tables = new_symbol(), Tables(database_url)
+def played(database_url, uri):
+    """The symbol of a replay: first without a model server, then with a restart, at last with the
+    challenger promoted."""
+    symbol = new_symbol()
     instants = list(chains(symbol))
-    groups = {topic: group_at_end(kafka_bootstrap, topic)
-              for topic in (OPTION_CHAIN, OPTION_FEATURES)}
-    common = {"kafka_bootstrap": kafka_bootstrap, "database_url": database_url, "metrics_port": 0}
-
-    @contextmanager
-    def stages(url):
-        with (running(features.run, FeaturesSettings(kafka_group=groups[OPTION_CHAIN], **common)),
-              running(predictor.run, PredictorSettings(
-                  kafka_group=groups[OPTION_FEATURES], model_server_url=url,
-                  model_timeout_seconds=10.0, horizons_s=(60, 300, 900), **common))):
-            yield
-
-    def play(first, end):
-        publish(kafka_bootstrap, OPTION_CHAIN, [one for all in instants[first:end] for one in all])
-        eventually(lambda: tables.value(
-            "SELECT count(DISTINCT (expiry, made_at)) FROM predicted_smile WHERE symbol = %s",
-            symbol) == len(EXPIRIES) * end)
-
-    with serving(uri, tmp_path_factory.mktemp("server")) as server:
-        server.serves("1")
-        server.shadows("2")
-        with stages("http://127.0.0.1:9"):
-            play(0, 3)
-        for first, end in ((3, 20), (20, 32)):
-            with stages(server.url):
-                play(first, end)
-        with stages(server.url):
-            set_alias(uri, "champion", "2")
-            drop_alias(uri, "challenger")
-            server.serves("2")
-            play(32, len(instants))
+    with Registered(uri) as server:
+        replayed = Replayed(database_url, server)
+        replayed.restart("http://127.0.0.1:9")
+        replayed.play(instants[:3])
+        replayed.restart(server.url)
+        replayed.play(instants[3:20])
+        replayed.restart(server.url)
+        replayed.play(instants[20:36])
+        server.pair = Pair(server.versions["2"])
+        replayed.play(instants[36:])
+        replayed.database.close()
     return symbol
 
 
@@ -107,6 +138,10 @@ def test_every_forecast_is_computed_anew_to_float_precision(played, database_url
         # A network's 32 bits round differently in a batch of another size.
         assert one.smile < 1e-9 and one.band < 1e-8
         assert one.scale == 0.0
+
+
+def test_before_any_contract_is_known_the_version_is_no_model_s():
+    assert NO_MODEL == BASELINE_VERSION
 
 
 def test_the_scale_of_the_bands_is_among_what_is_computed_anew(played, database_url):
