@@ -33,7 +33,7 @@ class SmallModelServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.changes, self.window, self.step_s = changes, window, step_s
         self.version, self.grid_z = "1", GRID_Z.tolist()
-        self.anchor = "filtered_persistence"
+        self.horizons, self.anchor = HORIZONS, "filtered_persistence"
         self.shadow_changes = None
         self.delay_s, self.status, self.answer = 0.0, 200, None
         self.calls = {"/contract": 0, wire.PATH: 0}
@@ -55,7 +55,7 @@ class SmallModelServer(ThreadingHTTPServer):
         horizons = len(HORIZONS)
         return {
             "name": "constant", "kind": "gru", "step_s": self.step_s, "window": self.window,
-            "horizons_s": HORIZONS, "grid_z": self.grid_z, "feature_names": WINDOW_FEATURES,
+            "horizons_s": self.horizons, "grid_z": self.grid_z, "feature_names": WINDOW_FEATURES,
             "baselines": msgspec.to_builtins(make_baselines(self.window, horizons)),
             "anchor": [self.anchor] * horizons,
             "reference": msgspec.to_builtins(make_reference()),

@@ -244,6 +244,15 @@ def test_a_late_server_is_unavailable(server):
         client.changes(WINDOWS)
 
 
+def test_a_new_version_of_other_horizons_is_not_taken_for_the_old_one(server, client):
+    client.changes(WINDOWS)
+    server.answer = wire.encode(wire.Answer(champion=server.said(2, server.changes, version="2")))
+    server.version, server.horizons = "2", (60, 300, 900, 3600)
+
+    with pytest.raises(ModelRefused, match="or horizons"):
+        client.changes(WINDOWS)
+
+
 def said(role="champion", **others):
     fields = {"model_name": "m", "model_version": "1", "horizons_s": HORIZONS,
               "quantiles": (0.05, 0.5, 0.95), "change": wire.pack(np.zeros((2, 4, 3, 17)))}
