@@ -8,6 +8,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ml.errors import OutputError
+
 SPILL_BYTES = 256 * 2**20
 """What all arrays of a store may take together before they go to files."""
 
@@ -23,19 +25,33 @@ class Store:
         self._columns: dict[str, _Column] = {}
 
     def append(self, rows: Mapping[str, NDArray[Any]]) -> None:
-        """Add rows to each array named; a name's rows have one shape and type."""
+        """Add rows to each array named; a name's rows have one shape and type.
+
+        Raises:
+            OutputError: the files can't be written.
+        """
         for name, values in rows.items():
             column = self._columns.setdefault(name, _Column(values.dtype, values.shape[1:]))
             column.add(values)
             self._held += values.nbytes
         if self._held > self._spill_bytes:
-            for name, column in self._columns.items():
-                column.spill(self._folder, name)
-            self._held = 0
+            self._spill()
 
     def finish(self) -> dict[str, NDArray[Any]]:
         """All arrays; those in files are mapped, read-only."""
+        if any(column.is_spilt for column in self._columns.values()):
+            self._spill()
         return {name: column.finish() for name, column in self._columns.items()}
+
+    def _spill(self) -> None:
+        try:
+            for name, column in self._columns.items():
+                column.spill(self._folder, name)
+        except OSError as error:
+            where = self._folder or tempfile.gettempdir()
+            raise OutputError(f"{where}: the dataset can't be written: "
+                              f"{error.strerror or error}") from error
+        self._held = 0
 
 
 class _Column:
@@ -43,6 +59,10 @@ class _Column:
         self._dtype, self._shape, self._rows = np.dtype(dtype), shape, 0
         self._held: list[NDArray[Any]] = []
         self._file: BinaryIO | None = None
+
+    @property
+    def is_spilt(self) -> bool:
+        return self._file is not None
 
     def add(self, values: NDArray[Any]) -> None:
         self._held.append(np.ascontiguousarray(values, self._dtype))
@@ -53,14 +73,13 @@ class _Column:
             self._file = _open(folder, name)
         for values in self._held:
             self._file.write(values.data)
+        self._file.flush()
         self._held.clear()
 
     def finish(self) -> NDArray[Any]:
         if self._file is None:
             return np.concatenate([np.empty((0, *self._shape), self._dtype), *self._held])
-        self.spill(None, "")
         with self._file as file:
-            file.flush()
             if self._rows == 0:
                 return np.empty((0, *self._shape), self._dtype)
             return np.memmap(file, self._dtype, "r", shape=(self._rows, *self._shape))

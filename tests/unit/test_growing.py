@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ml.errors import OutputError
 from ml.growing import Store
 
 
@@ -42,3 +43,11 @@ def test_files_are_named_in_a_folder_and_mapped_read_only(tmp_path):
     assert (tmp_path / "b.bin").stat().st_size == 48
     with pytest.raises(ValueError, match="read-only"):
         made["b"][0] = 1.0
+
+
+def test_files_that_can_not_be_written_are_one_sentence(tmp_path):
+    (tmp_path / "taken").write_text("a file where a folder is wanted")
+    store = Store(tmp_path / "taken", spill_bytes=0)
+
+    with pytest.raises(OutputError, match=r"taken: the dataset can't be written: "):
+        store.append(rows(3))
