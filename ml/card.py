@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from importlib.util import find_spec
 
 from ml.baselines.linear import FILTERED
 from ml.contract import ModelContract
+from ml.evaluation import plots as pictures
 from ml.evaluation.scores import Evaluation, HorizonScore, PartScore
 from ml.evaluation.tables import label
 
@@ -101,3 +103,13 @@ def _folds(folds: Iterable[PartScore]) -> Iterator[str]:
 
 def _instant(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M}"
+
+
+def plots(evaluation: Evaluation) -> dict[str, bytes]:
+    """What goes with the card, as SVG by its path in the run; nothing without matplotlib."""
+    if find_spec("matplotlib") is None:
+        return {}
+    drawn = {"buckets": (pictures.buckets(evaluation), 9.5, 4.2),
+             "coverage": (pictures.coverage(evaluation), 9.5, 3.1),
+             "over_time": (pictures.over_time(evaluation), 10.0, 2.4)}
+    return {f"plots/{name}.svg": pictures.svg(*how).encode() for name, how in drawn.items()}

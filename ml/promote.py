@@ -6,6 +6,7 @@ The newest quotes, later than what challenger and champion were trained on, deci
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -154,19 +155,19 @@ def as_table(decision: Decision) -> Table:
                         f"{decision.before or 'none'}: {days} that neither has seen, "
                         f"{_instant(verdict.from_s)} to {_instant(verdict.until_s)} UTC",
                   title_justify="left")
-    for column in ("ahead", "forecasts", "challenger bp", "champion bp", "R² vs champion",
-                   "best baseline", "its bp", "R² vs best", "p worse"):
-        table.add_column(column, justify="right")
+    for column in ("ahead", "forecasts", "challenger", "champion", "R²", "best baseline", "", "R²",
+                   "p, if worse"):
+        table.add_column(column, justify="left" if column == "best baseline" else "right")
     for one in verdict.horizons:
-        table.add_row(span(one.horizon_s), f"{one.forecasts:,}", f"{one.challenger_bp:.2f}",
-                      _shown(one.champion_bp, ".2f"), _shown(one.r2_champion, "+.1%"),
-                      label(one.best), f"{one.best_bp:.2f}", f"{one.r2_best:+.1%}",
+        table.add_row(span(one.horizon_s), f"{one.forecasts:,}", f"{one.challenger_bp:.2f} bp",
+                      _shown(one.champion_bp, ".2f", " bp"), _shown(one.r2_champion, "+.1%"),
+                      label(one.best), f"{one.best_bp:.2f} bp", f"{one.r2_best:+.1%}",
                       _shown(one.p_worse, ".3f"))
     return table
 
 
-def _shown(value: float, how: str) -> str:
-    return format(value, how) if value == value else "-"
+def _shown(value: float, how: str, unit: str = "") -> str:
+    return format(value, how) + unit if math.isfinite(value) else "-"
 
 
 def _instant(at_s: float) -> str:

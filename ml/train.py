@@ -1,6 +1,7 @@
 """Train a model on recorded history: `python -m ml.train --quotes FILE --model gru --register`.
 
-Walks forward: each fold's model is judged on quotes it has not seen, and the newest is kept.
+Walks forward: each fold's model is judged on quotes it has not seen, and the newest is kept. It
+becomes the challenger; with `--promote` the champion too, if the gate of `ml.promote` lets it.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from ml import card
 from ml.args import Config
+from ml.dataset import Dataset
 from ml.evaluation.collect import collect
 from ml.evaluation.scores import Evaluation, as_metrics, summarise
 from ml.evaluation.tables import tables
@@ -30,7 +32,8 @@ TRACKING_URI = "MLFLOW_TRACKING_URI"
 
 def run(options: argparse.Namespace) -> None:
     """Train as told, print the scores, register if asked."""
-    uri = required(TRACKING_URI, "--register") if options.register else None
+    registers = options.register or options.promote or options.force is not None
+    uri = required(TRACKING_URI, "--register") if registers else None
     config = config_of(options)
     with Progress() as progress:
         dataset = dataset_of(options, config, progress)
@@ -39,12 +42,20 @@ def run(options: argparse.Namespace) -> None:
         evaluation = summarise(collect(walked, dataset))
     report(walked, evaluation)
     if uri is not None:
-        from ml import registry  # takes seconds, and not every run needs it
+        _register(options, uri, dataset, walked, evaluation)
 
-        newest = walked[-1]
-        example = dataset.samples.windows[newest.fold.training.places[:4]]
-        version = registry.register(newest.forecaster, example, record(walked, evaluation), uri)
-        print(f"registered {options.name} version {version} as {registry.CHALLENGER} at {uri}")
+
+def _register(options: argparse.Namespace, uri: str, dataset: Dataset, walked: Sequence[Walked],
+              evaluation: Evaluation) -> None:
+    """Register the newest fold's model, and promote it if asked."""
+    from ml import promote, registry  # they take seconds, and not every run needs them
+
+    newest = walked[-1]
+    example = dataset.samples.windows[newest.fold.training.places[:4]]
+    version = registry.register(newest.forecaster, example, record(walked, evaluation), uri)
+    print(f"registered {options.name} version {version} as {registry.CHALLENGER} at {uri}")
+    if options.promote or options.force is not None:
+        promote.report(promote.decide(options.name, uri, lambda _: dataset, options.force))
 
 
 def report(walked: Sequence[Walked], evaluation: Evaluation) -> None:
@@ -73,7 +84,8 @@ def record(walked: Sequence[Walked], evaluation: Evaluation) -> "Record":
     return Record(
         params=params(newest.config), metrics=as_metrics(evaluation) | learning(newest),
         folds=[learning(one) | fold_metrics(evaluation, one.fold.number) for one in walked],
-        files={"evaluation.json": msgspec.json.format(msgspec.json.encode(evaluation))},
+        files={"evaluation.json": msgspec.json.format(msgspec.json.encode(evaluation)),
+               **card.plots(evaluation)},
         card=card.write(newest.forecaster.contract, evaluation))
 
 
@@ -106,6 +118,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser("Train a model of the smile's change on recorded history.")
     options.add_argument("--register", action="store_true",
                          help=f"log it and make it the challenger in MLflow at {TRACKING_URI}")
+    options.add_argument("--promote", action="store_true",
+                         help="and champion, if it does well enough on what it has not seen")
+    options.add_argument("--force", metavar="REASON",
+                         help="and champion whatever it does there; the reason is noted")
     return guarded(run, options.parse_args(argv))
 
 

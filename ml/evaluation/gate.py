@@ -143,8 +143,8 @@ def _reasons(horizons: tuple[AtHorizon, ...], has_champion: bool,
                f"{LEAST_INSTANTS} are needed")
     for one in horizons:
         if one.worse:
-            yield (f"worse than {one.best} at {one.horizon_s} s (R² {one.r2_best:+.1%}, "
-                   f"p = {one.p_worse:.3f})")
+            surely = "" if np.isnan(one.p_worse) else f", p = {one.p_worse:.3f}"
+            yield f"worse than {one.best} at {one.horizon_s} s (R² {one.r2_best:+.1%}{surely})"
     if has_champion and np.isnan(p_better):
         yield "too few independent instants to tell it from the champion"
     elif has_champion and p_better >= LEVEL:

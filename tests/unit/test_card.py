@@ -72,3 +72,16 @@ def test_four_horizons_and_four_folds_go_into_a_versions_description(contract, e
     text = card.write(contract, replace(evaluation, horizons=horizons, folds=folds))
 
     assert len(text) < LONGEST_DESCRIPTION
+
+
+def test_its_plots_are_pictures_of_their_own(evaluation):
+    drawn = card.plots(evaluation)
+
+    assert drawn.keys() == {"plots/buckets.svg", "plots/coverage.svg", "plots/over_time.svg"}
+    assert all(picture.startswith(b"<svg") for picture in drawn.values())
+
+
+def test_without_matplotlib_there_are_none(evaluation, monkeypatch):
+    monkeypatch.setattr(card, "find_spec", lambda name: None)
+
+    assert card.plots(evaluation) == {}
