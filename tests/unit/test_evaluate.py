@@ -16,11 +16,13 @@ QUICK = ["--epochs", "1", "--folds", "1"]
 @pytest.fixture
 def history(monkeypatch):
     """Stands in for a quotes file: a history of so many days."""
-    def give(days, minutes=120):
+    def give(days, minutes=120, rows_s=60.0, expiries=1):
         def dataset_of(options, config, progress):
-            return make_dataset([make_history(days, minutes, 1)], config.data)
+            made = make_history(days, minutes, expiries, step_s=rows_s)
+            return make_dataset([made], config.data)
 
         monkeypatch.setattr(evaluate, "dataset_of", dataset_of)
+        monkeypatch.setattr(evaluate, "spacing_of", lambda paths, until: rows_s)
         return ["--quotes", "made-up.parquet", *QUICK]
     return give
 
@@ -42,6 +44,21 @@ def test_one_day_is_judged_within_it_and_that_is_said(history, capsys):
     assert shown.count("WARNING: one day only") == 1
     assert "Errors by horizon" in shown
     assert "1 min ahead ewma" in shown
+
+
+def test_coarse_quotes_are_judged_at_their_own_step(history, capsys):
+    assert evaluate.main([*history(5, 390, 300.0, 3), "--model", "ewma", "--json", "-"]) == 0
+    told = capsys.readouterr()
+    assert "rows are 5 min apart; horizons: 5 min, 15 min, 30 min" in told.err
+    [one] = json.loads(told.out)["judged"]
+    assert [horizon["horizon_s"] for horizon in one["evaluation"]["horizons"]] == [300, 900, 1800]
+
+
+def test_a_coarse_step_can_be_asked_for(history, capsys):
+    argv = [*history(5, 390, expiries=3), "--model", "ewma", "--step", "300", "--json", "-"]
+    assert evaluate.main(argv) == 0
+    [one] = json.loads(capsys.readouterr().out)["judged"]
+    assert one["config"]["data"]["step_s"] == 300.0
 
 
 def test_a_network_is_judged_with_each_seed(history, tmp_path, capsys):
