@@ -90,7 +90,7 @@ def walk_forward(dataset: Dataset) -> list[Fold]:
             `args.within_day` is not set.
     """
     samples, args = dataset.samples, dataset.args
-    shortage = "windows at one instant only"
+    shortage = "no two windows follow each other"
     for count in range(args.folds, 0, -1):
         made = [_parts(samples, args, edges) for edges in _edges(samples.at_s, args, count)]
         shortage = _shortage(made[-1]) if made else shortage
@@ -127,6 +127,8 @@ def _part(samples: Samples, args: DataArgs, begin: float, end: float, is_last: b
 def _edges(at_s: Floats, args: DataArgs, folds: int) -> list[tuple[float, ...]]:
     """Per fold, at most so many, where its parts begin and the last ends, in epoch seconds."""
     times = np.unique(at_s)
+    if len(times) < 2:
+        return []
     starts = times[_day_places(times)]
     if len(starts) == 1 and not args.within_day:
         raise TrainingDataError(ONE_DAY)

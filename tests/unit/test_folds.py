@@ -66,8 +66,9 @@ def walked(dataset):
         return []
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(histories())
+@example(hollow(np.empty(0), np.empty((0, 1), int), DataArgs(horizons_s=(60,), within_day=True)))
 @example(hollow(np.full(200, FIRST_OPEN.timestamp()), np.zeros((200, 1), int),
                 DataArgs(horizons_s=(60,), within_day=True)))
 def test_no_target_of_a_part_is_due_after_a_later_part_begins(dataset):
@@ -79,7 +80,7 @@ def test_no_target_of_a_part_is_due_after_a_later_part_begins(dataset):
             assert due[part.places][part.known].max() <= begins
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(histories())
 def test_the_next_part_begins_a_horizon_and_the_embargo_after_the_last_origin_used(dataset):
     args, at_s = dataset.args, dataset.samples.at_s
@@ -92,7 +93,7 @@ def test_the_next_part_begins_a_horizon_and_the_embargo_after_the_last_origin_us
                     assert apart >= max(horizon_s, args.embargo_s or 0.0)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(histories())
 def test_parts_follow_each_other_and_tests_never_overlap(dataset):
     at_s, tests = dataset.samples.at_s, []
@@ -108,7 +109,7 @@ def test_parts_follow_each_other_and_tests_never_overlap(dataset):
     assert len(found) <= dataset.args.folds
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(histories())
 def test_a_part_has_enough_samples_each_with_a_known_horizon(dataset):
     known = dataset.samples.target >= 0
@@ -119,7 +120,7 @@ def test_a_part_has_enough_samples_each_with_a_known_horizon(dataset):
             assert not (part.known & ~known[part.places]).any()
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(histories())
 def test_the_newest_fold_tests_the_newest_samples_with_every_target_they_have(dataset):
     known = dataset.samples.target >= 0
@@ -129,7 +130,7 @@ def test_the_newest_fold_tests_the_newest_samples_with_every_target_they_have(da
         assert (test.known == known[test.places]).all()
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(histories())
 def test_of_several_days_none_is_in_a_test_and_in_what_it_is_judged_by(dataset):
     at_s = dataset.samples.at_s
