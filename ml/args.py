@@ -78,8 +78,9 @@ class ModelArgs(Args, frozen=True, kw_only=True):
     """Share of units left out while training."""
     components: Annotated[int, Meta(gt=0, le=17)] = 5
     """Principal components of the changes that a network's median is made of."""
-    without: tuple[str, ...] = ()
-    """Columns of the window that a network does not see."""
+    without: tuple[str, ...] = ("log_atm_vol", "log_tau")
+    """Columns of the window that a network does not see: by default levels that wander, on which
+    what it has learned in one week would be extrapolated in the next."""
 
     def __post_init__(self) -> None:
         if self.kind == "transformer" and self.hidden % self.heads:

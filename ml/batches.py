@@ -41,6 +41,11 @@ class Batches:
         for places in torch.split(torch.arange(len(self)), size):
             yield self.take(places)
 
+    def split(self, size: int) -> Iterator["Batches"]:
+        """The part cut in time, each at most so long."""
+        for piece in self._part.chunks(size):
+            yield Batches(self._samples, piece, self._scaler)
+
     def _read(self, chosen: Ints) -> tuple[Tensor, Tensor]:
         part = Part(self._part.places[chosen], self._part.known[chosen])
         windows = part.windows(self._samples)

@@ -15,6 +15,7 @@ from ml.dataset import Dataset, Ints
 from ml.evidence import MIN_BLOCKS, blocks, clustered_error
 from ml.folds import Part
 from ml.smile.grid import vol_at
+from ml.spread import spread
 from ml.types import Floats
 
 MOST_FORECASTS = 4000
@@ -25,24 +26,27 @@ MOST_CHANGES = 20_000
 """Windows whose changes a quantile by grid point is taken of."""
 
 
-def shrinkage(excess: Floats, missed: Floats, at_s: Floats, horizons_s: Sequence[int]) -> Floats:
+def shrinkage(excess: Floats, missed: Floats, at_s: Floats, horizons_s: Sequence[int],
+              points: Floats) -> Floats:
     """Per horizon, the weight in [0, 1] of the network that the evidence is enough for, (H,).
 
     `excess` (N, H, 17) is its median minus the anchor's change, `missed` (N, H, 17) the actual
-    change minus the anchor's, NaN where unknown; forecasts made at `at_s` (N,). The weight with
+    change minus the anchor's, NaN where unknown; forecasts made at `at_s` (N,), and `points` (17,)
+    says what an error at each grid point weighs. The weight with
     the least squared error, less its standard error: forecasts that overlap in time share what
     happens, so only blocks as long as the horizon count as independent, and with fewer than
     `MIN_BLOCKS` of them the anchor speaks alone.
     """
-    return np.array([_weight(excess[:, place], missed[:, place], at_s, horizon_s)
+    return np.array([_weight(excess[:, place], missed[:, place], at_s, horizon_s, points)
                      for place, horizon_s in enumerate(horizons_s)])
 
 
-def _weight(excess: Floats, missed: Floats, at_s: Floats, horizon_s: int) -> float:
+def _weight(excess: Floats, missed: Floats, at_s: Floats, horizon_s: int,
+            points: Floats) -> float:
     """argmin over w of Σ (w m − y)² is Σ m y / Σ m²; its error is clustered by block."""
     known = np.isfinite(missed)
-    agreement = np.where(known, excess * np.nan_to_num(missed), 0.0).sum(axis=1)  # (N,)
-    power = np.where(known, excess**2, 0.0).sum(axis=1)  # (N,)
+    agreement = (excess * np.nan_to_num(missed)) @ points  # (N,)
+    power = np.where(known, excess**2, 0.0) @ points  # (N,)
     seen, total = known.any(axis=1), float(power.sum())
     if not seen.any() or blocks(at_s[seen], horizon_s)[1] < MIN_BLOCKS or total == 0.0:
         return 0.0
@@ -72,12 +76,6 @@ def baseline_band(dataset: Dataset, training: Part, calibration: Part, level: fl
     band = np.stack([-shape, np.zeros_like(shape), shape], axis=1)  # (H, 3, 17)
     alike = np.broadcast_to(band, (len(calibration), *band.shape))
     return np.asarray(shape * band_factors(alike, dataset, calibration, level)[:, None])
-
-
-def spread(part: Part, most: int) -> Part:
-    """At most so many samples of a part, evenly spaced."""
-    chosen = np.unique(np.linspace(0, len(part) - 1, min(most, len(part))).astype(int))
-    return Part(part.places[chosen], part.known[chosen])
 
 
 def change_sizes(change: Floats, level: float) -> Floats:

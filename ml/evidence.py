@@ -5,8 +5,10 @@ import numpy as np
 from ml.dataset import Ints
 from ml.types import Floats
 
-MIN_BLOCKS = 8
-"""Independent stretches of time, each a horizon long, that evidence must span."""
+MIN_BLOCKS = 30
+"""Independent stretches of time, each a horizon long, that evidence must span. With fewer, errors
+clustered by them are too small: Cameron, Gelbach and Miller (2008), "Bootstrap-Based Improvements
+for Inference with Clustered Errors", find tests on five to thirty clusters to over-reject."""
 
 
 def blocks(at_s: Floats, horizon_s: float) -> tuple[Ints, int]:

@@ -1,6 +1,6 @@
 """Ridge regression of changes on the last row of a window, in pieces."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -8,45 +8,63 @@ from ml.types import Floats
 
 PENALTIES = np.logspace(-2.0, 3.0, 16)
 """In units of the regressors' mean power."""
-Pieces = Iterable[tuple[Floats, Floats]]
+Piece = tuple[Floats, Floats]
+"""Scaled rows x (n, F) and changes y (n, H, 17), NaN where unknown."""
+Sums = tuple[Floats, Floats]
+"""Σ x xᵀ over the known, (H, 17, F, F), and Σ x y, (H, F, 17)."""
 
 
-def ridge(training: Pieces, validation: Pieces) -> Floats:
-    """Coefficients (H, F, 17) of scaled rows (n, F) for changes (n, H, 17), NaN where unknown.
+def sums(pieces: Iterable[Piece]) -> Sums:
+    """By horizon and grid point; one piece at least."""
+    power, response = zip(*map(_of_piece, pieces), strict=True)
+    return np.sum(power, axis=0), np.sum(response, axis=0)
 
-    Per horizon, the penalty is that of the least squared error on `validation`; where none does
-    better than saying nothing, the coefficients are 0.
+
+def _of_piece(piece: Piece) -> Sums:
+    rows, change = piece
+    known = np.isfinite(change).astype(float)
+    power = np.einsum("nf,nhg,ne->hgfe", rows, known, rows, optimize=True)
+    return power, np.einsum("nf,nhg->hfg", rows, np.nan_to_num(change), optimize=True)
+
+
+def ridge(blocks: Sequence[Sums], unseen: Sums) -> Floats:
+    """Coefficients (H, F, 17) of rows for changes, fitted on all `blocks`.
+
+    The penalty of a horizon is that of the least squared error where each of the blocks, which
+    follow each other in time, is forecast from the others, and `unseen` from all; where none
+    does better than saying nothing, the coefficients are 0.
     """
-    power, response = _sums(training)  # (H, 17, F, F), (H, F, 17)
-    seen_power, seen_response = _sums(validation)
-    return np.stack([_best(*one) for one in zip(power, response, seen_power, seen_response,
-                                                strict=True)])
+    power, response = (np.sum(column, axis=0) for column in zip(*blocks, strict=True))
+    whole = (power, response)
+    rest = [(power - one[0], response - one[1]) for one in blocks]
+    pairs = [*zip(rest, blocks, strict=True), (whole, unseen)]
+    horizons = range(len(power))
+    return np.stack([_fitted(_at(whole, place), [(_at(fit, place), _at(judge, place))
+                                                 for fit, judge in pairs])
+                     for place in horizons])
 
 
-def _sums(pieces: Pieces) -> tuple[Floats, Floats]:
-    """Σ x xᵀ by horizon and point over the known, and Σ x y."""
-    sums = []
-    for rows, change in pieces:
-        known = np.isfinite(change).astype(float)
-        power = np.einsum("nf,nhg,ne->hgfe", rows, known, rows, optimize=True)
-        response = np.einsum("nf,nhg->hfg", rows, np.nan_to_num(change), optimize=True)
-        sums.append((power, response))
-    power, response = (np.sum(column, axis=0) for column in zip(*sums, strict=True))
-    return np.asarray(power), np.asarray(response)
+def _at(one: Sums, place: int) -> Sums:
+    return one[0][place], one[1][place]
 
 
-def _best(power: Floats, response: Floats, seen_power: Floats, seen_response: Floats) -> Floats:
-    best, least = np.zeros_like(response), 0.0
-    for penalty in PENALTIES:
-        coefficients = _solve(power, response, penalty)  # (F, 17)
-        fitted = np.einsum("fg,gfe,eg->", coefficients, seen_power, coefficients, optimize=True)
-        loss = fitted - 2.0 * (coefficients * seen_response).sum()
-        if loss < least:
-            best, least = coefficients, float(loss)
-    return best
+def _fitted(whole: Sums, pairs: Sequence[tuple[Sums, Sums]]) -> Floats:
+    losses = [sum(_loss(_solve(fit, penalty), judge) for fit, judge in pairs)
+              for penalty in PENALTIES]
+    best = int(np.argmin(losses))
+    return _solve(whole, PENALTIES[best]) if losses[best] < 0.0 else np.zeros_like(whole[1])
 
 
-def _solve(power: Floats, response: Floats, penalty: float) -> Floats:
+def _loss(coefficients: Floats, judge: Sums) -> float:
+    """Sum of squared errors, less that of saying nothing."""
+    power, response = judge
+    fitted = np.einsum("fg,gfe,eg->", coefficients, power, coefficients, optimize=True)
+    return float(fitted - 2.0 * (coefficients * response).sum())
+
+
+def _solve(sums_of: Sums, penalty: float) -> Floats:
+    """Coefficients (F, 17) of one horizon."""
+    power, response = sums_of
     scale = max(float(np.einsum("gff->", power)) / (power.shape[0] * power.shape[1]), 1e-12)
-    ridge_power = power + penalty * scale * np.eye(power.shape[1])
-    return np.asarray(np.linalg.solve(ridge_power, response.T[:, :, None])[:, :, 0].T)
+    held = power + penalty * scale * np.eye(power.shape[1])
+    return np.asarray(np.linalg.solve(held, response.T[:, :, None])[:, :, 0].T)

@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ml.args import NETWORKS, Config
 from ml.baselines.linear import Linear, LinearBaseline, as_tuples
-from ml.calibrate import band_factors, baseline_band, shrinkage, spread
+from ml.calibrate import band_factors, baseline_band, shrinkage
 from ml.contract import MEDIAN, PERCENTILES, FeatureReference, ModelContract
 from ml.dataset import Dataset
 from ml.errors import TrainingDataError
@@ -16,6 +16,7 @@ from ml.features import DEVIATIONS, INSTANT_FEATURES, WINDOW_FEATURES
 from ml.folds import Fold, Part
 from ml.forecaster import Network, drawn, raw
 from ml.smile.grid import GRID_Z
+from ml.spread import spread
 from ml.types import Floats
 
 MOST_WINDOWS = 20_000
@@ -32,6 +33,8 @@ class Prepared:
     """By horizon, a name among the baselines."""
     linear: Linear
     """The anchors' numbers."""
+    points: Floats
+    """What an error at each grid point weighs, (17,)."""
 
 
 def contract_of(dataset: Dataset, fold: Fold, ready: Prepared, network: Network, config: Config,
@@ -44,7 +47,7 @@ def contract_of(dataset: Dataset, fold: Fold, ready: Prepared, network: Network,
     data, part = config.data, spread(fold.calibration, MOST_WINDOWS)
     level = config.fit.quantiles[-1] - config.fit.quantiles[0]
     quantiles, anchor = _answers(dataset, part, ready, network)
-    weights = _weights(dataset, part, quantiles, anchor, config)
+    weights = _weights(dataset, part, quantiles, anchor, config, ready.points)
     factors = band_factors(drawn(quantiles, anchor, weights), dataset, part, level)
     return ModelContract(
         name=name, kind=config.model.kind, step_s=data.step_s, window=data.window,
@@ -75,12 +78,13 @@ def _answers(dataset: Dataset, part: Part, ready: Prepared,
 
 
 def _weights(dataset: Dataset, part: Part, quantiles: Floats, anchor: Floats,
-             config: Config) -> Floats:
+             config: Config, points: Floats) -> Floats:
     """Shrinkage by horizon; a baseline served as a model speaks for itself."""
     if config.model.kind not in NETWORKS:
         return np.ones(len(config.data.horizons_s))
     return shrinkage(quantiles[:, :, MEDIAN] - anchor, part.changes(dataset.samples) - anchor,
-                     np.asarray(dataset.samples.at_s[part.places]), config.data.horizons_s)
+                     np.asarray(dataset.samples.at_s[part.places]), config.data.horizons_s,
+                     points)
 
 
 def reference(dataset: Dataset, training: Part) -> FeatureReference:

@@ -14,9 +14,12 @@ from ml.features import WINDOW_FEATURES
 from ml.models import Targets
 from ml.models.linear import CLIP, LinearChange
 from ml.models.scale import FLOOR, ChangeScale
-from ml.ridge import ridge
+from ml.ridge import Piece, ridge, sums
+from ml.smile.grid import GRID_Z
 from ml.types import Bools, Floats
 
+BLOCKS = 5
+"""Of the training part, for the ridge regression's penalty."""
 _NEWTON_STEPS = 30
 _DAMPING = 0.05
 """Of the log-linear weights, per window: about what a tenth of the windows would say."""
@@ -103,25 +106,30 @@ def target_shape(pieces: Iterator[Floats]) -> Floats:
 def fit_targets(reader: Reader, training: Batches, validation: Batches, used: Bools,
                 config: Config) -> Targets:
     """Components of the training part, and a ridge regression whose penalty validation chose."""
-    loadings = _loadings((missed for _, missed in reader(training)), config.model.components)
-    seen = [[(rows.clip(-CLIP, CLIP) * used, missed) for rows, missed in reader(part)]
-            for part in (training, validation)]
-    straight = ridge(seen[0], seen[1]) @ loadings.T / loadings.shape[1]  # (H, F, R)
+    loadings = _loadings((missed for _, missed in reader(training)), len(GRID_Z),
+                         config.model.components)
+    def seen(part: Batches) -> Iterator[Piece]:
+        return ((rows.clip(-CLIP, CLIP) * used, missed) for rows, missed in reader(part))
+
+    size = -(-len(training) // BLOCKS)
+    blocks = [sums(seen(block)) for block in training.split(size)]
+    straight = ridge(blocks, sums(seen(validation))) @ loadings.T / loadings.shape[1]  # (H, F, R)
     return Targets(torch.from_numpy(loadings).float(),
                    torch.from_numpy(straight).float().transpose(1, 2).contiguous(),
                    NormalDist().inv_cdf(config.fit.quantiles[-1]))
 
 
-def _loadings(pieces: Iterator[Floats], count: int) -> Floats:
+def _loadings(pieces: Iterator[Floats], grid: int, count: int) -> Floats:
     """Leading principal components of changes (n, H, 17), over all horizons, (R, 17).
 
     Each is as large as the smile has points, so that a move of 1 is one unit.
     """
-    power = weight = 0.0
+    power, weight = np.zeros((2, grid, grid))
     for change in pieces:
         known = np.isfinite(change).reshape(-1, change.shape[-1]).astype(float)
         units = np.nan_to_num(change).reshape(known.shape)
-        power, weight = power + units.T @ units, weight + known.T @ known
+        power += units.T @ units
+        weight += known.T @ known
     vectors = np.linalg.eigh(power / np.maximum(weight, 1.0))[1]
     return np.ascontiguousarray(vectors[:, ::-1][:, :count].T * np.sqrt(len(vectors)))
 

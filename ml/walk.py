@@ -11,14 +11,16 @@ from ml.args import NETWORKS, Config
 from ml.baselines.fitting import fit_baselines
 from ml.baselines.linear import FILTERED, LinearBaseline, arrays, stacked
 from ml.batches import Batches
-from ml.calibrate import MOST_CHANGES, change_sizes, spread
+from ml.calibrate import MOST_CHANGES, change_sizes
 from ml.dataset import Dataset
+from ml.density import quote_density
 from ml.fit import Fitted, fit
 from ml.folds import Fold, fit_scaler, walk_forward
 from ml.forecaster import Forecaster
 from ml.models.linear import Banded, LinearChange
 from ml.progress import Progress
 from ml.search import search
+from ml.spread import spread
 from ml.stacking import Prepared, contract_of
 from ml.targets import Reader, fit_unit
 
@@ -76,13 +78,14 @@ def fit_fold(dataset: Dataset, fold: Fold, config: Config, name: str,
 def prepare(dataset: Dataset, fold: Fold, config: Config) -> Prepared:
     """Scaler, baselines and anchor of a fold, of its training and validation parts only."""
     scaler = fit_scaler(dataset, fold.training)
-    baselines = fit_baselines(dataset.samples, fold.training, config.data)
+    points = quote_density(dataset, fold.training)
+    baselines = fit_baselines(dataset, fold.training, points)
     if config.model.kind in NETWORKS:
-        anchor = choose_anchor(baselines, dataset.samples, fold, config.data.horizons_s)
+        anchor = choose_anchor(baselines, dataset, fold, points)
     else:
         anchor = (_held_by_moneyness(baselines, config.model.kind),) * len(config.data.horizons_s)
     linear = stacked(baselines, anchor, config.data.window)
-    return Prepared(scaler, baselines, anchor, linear)
+    return Prepared(scaler, baselines, anchor, linear, points)
 
 
 def _held_by_moneyness(baselines: tuple[LinearBaseline, ...], kind: str) -> str:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ml.baselines.linear import filter_of
 from ml.baselines.moments import Rows
-from ml.types import Bools, Floats
+from ml.types import Floats
 
 COMPONENTS = 3
 """Level, slope and curvature."""
@@ -91,25 +92,28 @@ def _in_time(rows: Rows, base: Floats, loadings: Floats,
     than the last quarter, and of the last quarter."""
     begin = np.quantile(rows.at_s, INNER_SHARE)
     size = len(loadings) * len(regressors)
+    filtered = filter_of(base)
     sums = tuple([Normal(np.zeros((size, size)), np.zeros(size), 0.0) for _ in base]
                  for _ in range(3))
     for at_s, deviations, change in rows:
         scores = np.einsum("lw,nwg,rg->nrl", regressors, deviations, loadings, optimize=True)
-        missed = change - np.einsum("hw,nwg->nhg", base, deviations, optimize=True)
+        missed = change - filtered.changes(deviations)
         for place, horizon_s in enumerate(rows.horizons_s):
             when = (at_s + horizon_s > begin).astype(int) + (at_s >= begin)
             for third, normals in enumerate(sums):
                 chosen = when == third
-                normals[place] += _normal(scores[chosen], missed[chosen, place], loadings)
+                normals[place] += _normal(scores[chosen], missed[chosen, place], loadings,
+                                          rows.points)
     return sums
 
 
-def _normal(scores: Floats, missed: Floats, loadings: Floats) -> Normal:
-    """Of scores (n, R, L) and what the filter misses, (n, 17)."""
-    known: Bools = np.isfinite(missed)
-    target = np.where(known, missed, 0.0)
+def _normal(scores: Floats, missed: Floats, loadings: Floats, points: Floats) -> Normal:
+    """Of scores (n, R, L) and what the filter misses, (n, 17); `points` (17,) are weights."""
+    known = np.isfinite(missed) * points
+    target = np.nan_to_num(missed)
     size = scores.shape[1] * scores.shape[2]
-    overlap = np.einsum("rg,ng,sg->nrs", loadings, known.astype(float), loadings, optimize=True)
+    overlap = np.einsum("rg,ng,sg->nrs", loadings, known, loadings, optimize=True)
     power = np.einsum("nrl,nrs,nsm->rlsm", scores, overlap, scores, optimize=True)
-    response = np.einsum("nrl,nr->rl", scores, target @ loadings.T)
-    return Normal(power.reshape(size, size), response.reshape(size), float((target**2).sum()))
+    response = np.einsum("nrl,nr->rl", scores, (target * points) @ loadings.T)
+    return Normal(power.reshape(size, size), response.reshape(size),
+                  float((target**2 @ points).sum()))

@@ -38,11 +38,12 @@ def kalman_rows(ratio: float, window: int) -> Floats:
     return rows
 
 
-def kalman_log_likelihood(ratio: float, moments: Floats, count: int) -> float:
+def kalman_log_likelihood(ratio: float, moments: Floats, count: int, points: Floats) -> float:
     """Of the windows' innovations, up to a constant, at q/r = `ratio`.
 
     `moments` (17, W, W) are the sums of d dᵀ over `count` windows of deviations d by grid point.
-    The level of noise is each point's own, concentrated out (Durbin and Koopman, section 2.10).
+    The level of noise is each point's own, concentrated out (Durbin and Koopman, section 2.10);
+    `points` (17,) are the weights of the points' likelihoods.
     """
     window = moments.shape[1]
     rows, gains = kalman_rows(ratio, window), _gains(ratio, window)
@@ -50,8 +51,8 @@ def kalman_log_likelihood(ratio: float, moments: Floats, count: int) -> float:
     variance = 1.0 / (1.0 - gains[1:])  # F = P + r is r / (1 − K), (W − 1,)
     square = np.einsum("tw,gwv,tv->gt", innovations, moments, innovations) / variance
     noise = np.maximum(square.sum(axis=1), np.finfo(float).tiny)  # (17,)
-    return float(-0.5 * count * (len(moments) * np.log(variance).sum()
-                                 + (window - 1) * np.log(noise).sum()))
+    return float(-0.5 * count * (points.sum() * np.log(variance).sum()
+                                 + (window - 1) * (points @ np.log(noise))))
 
 
 def _gains(ratio: float, window: int) -> Floats:

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from ml.args import DataArgs
 from ml.baselines.components import components, lags, regress
 from ml.baselines.filters import (
     EWMA_WEIGHTS,
@@ -13,23 +12,27 @@ from ml.baselines.filters import (
 )
 from ml.baselines.linear import LinearBaseline, as_tuples
 from ml.baselines.moments import Moments, Rows, moments
-from ml.dataset import Samples
+from ml.dataset import Dataset
 from ml.folds import Part
 from ml.types import Floats
 
 
-def fit_baselines(samples: Samples, part: Part, args: DataArgs) -> tuple[LinearBaseline, ...]:
+def fit_baselines(dataset: Dataset, part: Part, points: Floats) -> tuple[LinearBaseline, ...]:
     """All of `BASELINES`, in that order, fitted on the rows of a training part only.
+
+    `points` (17,) says what an error at each grid point weighs, see `quote_density`.
 
     Persistence and sticky strike have nothing to fit. The weight of the EWMA is the one of least
     squared error, per horizon. The Kalman filter's ratio of variances is the most likely one of
-    the windows' innovations, the same at all horizons. AR and HAR correct the EWMA.
+    the innovations of windows without gaps, the same at all horizons. AR and HAR correct the EWMA.
     """
-    rows = Rows(samples, part, args.horizons_s)
-    window, horizons = samples.windows.shape[1], len(args.horizons_s)
-    sums = moments(rows)
+    rows = Rows(dataset.samples, part, dataset.args.horizons_s, points)
+    window, horizons = dataset.samples.windows.shape[1], len(dataset.args.horizons_s)
+    tried = np.stack([ewma_row(weight, window) for weight in EWMA_WEIGHTS])  # (K, W)
+    sums = moments(rows, tried)
     newest = np.eye(window)[-1:].repeat(horizons, axis=0)
-    ewma, kalman = _tuned_ewma(sums), _likeliest_kalman(sums).repeat(horizons, axis=0)
+    ewma = tried[sums.losses.argmin(axis=0)]  # (H, W)
+    kalman = _likeliest_kalman(sums, points).repeat(horizons, axis=0)
     loadings = components(sums.across)
 
     def regression(name: str) -> LinearBaseline:
@@ -44,17 +47,11 @@ def fit_baselines(samples: Samples, part: Part, args: DataArgs) -> tuple[LinearB
             LinearBaseline(name="kalman", base=as_tuples(kalman)))
 
 
-def _tuned_ewma(sums: Moments) -> Floats:
-    """The rows' weights of least squared error by horizon, (H, W)."""
-    tried = np.stack([ewma_row(weight, sums.power.shape[1]) for weight in EWMA_WEIGHTS])  # (K, W)
-    loss = np.einsum("kw,hwv,kv->hk", tried, sums.power, tried)
-    loss -= 2.0 * sums.response @ tried.T
-    return np.asarray(tried[loss.argmin(axis=1)])
-
-
-def _likeliest_kalman(sums: Moments) -> Floats:
-    """The rows' weights of the most likely local level, (1, W)."""
+def _likeliest_kalman(sums: Moments, points: Floats) -> Floats:
+    """The rows' weights of the most likely local level, (1, W); the newest only without rows."""
     window = sums.by_point.shape[1]
-    likelihood = [kalman_log_likelihood(ratio, sums.by_point, sums.count)
-                  for ratio in SIGNAL_TO_NOISE] if window > 1 else [0.0]
+    if window == 1 or not sums.complete:
+        return np.eye(window)[-1:]
+    likelihood = [kalman_log_likelihood(ratio, sums.by_point, sums.complete, points)
+                  for ratio in SIGNAL_TO_NOISE]
     return kalman_rows(float(SIGNAL_TO_NOISE[int(np.argmax(likelihood))]), window)[-1:]

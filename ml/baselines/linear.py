@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Meta
 
 from ml.smile.grid import GRID_SIZE
-from ml.types import Floats
+from ml.types import Bools, Floats
 
 BASELINES = ("persistence", "ewma", "sticky_strike", "ar", "har", "kalman")
 FILTERED = "filtered_persistence"
@@ -28,6 +28,9 @@ class LinearBaseline(msgspec.Struct, frozen=True, kw_only=True):
     """A forecast that is linear in the deviations (W, 17) of a window, the newest row last.
 
     change[h] = Σ_w base[h, w] d_w + Σ_r loadings_r Σ_w weights[h, r, w] (loadings_r · d_w)
+
+    A window repeats a smile where there was none; such rows say nothing new, and the base's
+    weights are normalised over the others (`fresh`).
     """
 
     name: str
@@ -51,6 +54,21 @@ class LinearBaseline(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"`weights` of {self.name} need the shape {wanted}")
 
 
+def fresh(deviations: Floats) -> Bools:
+    """Which rows of windows (B, W, 17) are no mere repeats of another, (B, W).
+
+    The first of equal rows is, but of those that end the window the last.
+
+    >>> fresh(np.array([[[1.0], [2.0], [2.0], [3.0], [3.0]]])).tolist()
+    [[True, True, False, False, True]]
+    """
+    same = (deviations[:, 1:] == deviations[:, :-1]).all(axis=2)  # (B, W − 1)
+    to_the_end = np.logical_and.accumulate(same[:, ::-1], axis=1)[:, ::-1]
+    edge = np.zeros((len(deviations), 1), bool)
+    as_before = np.concatenate([edge, same[:, :-1]], axis=1)
+    return np.concatenate([~as_before & ~to_the_end, ~edge], axis=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Linear:
     """The numbers of one baseline, or of a different one at each horizon, as arrays."""
@@ -61,36 +79,48 @@ class Linear:
     """(R, 17)"""
     weights: Floats
     """(H, R, W)"""
+    speaks: Bools
+    """False at horizons at which it predicts no change, (H,)."""
 
     def changes(self, deviations: Floats) -> Floats:
         """(B, W, 17) to (B, H, 17), as `LinearBaseline` says."""
-        change = np.einsum("hw,bwg->bhg", self.base, deviations, optimize=True)
+        weights = self.base * fresh(deviations)[:, None]  # (B, H, W)
+        change = weights @ deviations / weights.sum(axis=2, keepdims=True)
         if len(self.loadings):
             scores = deviations @ self.loadings.T  # (B, W, R)
             moves = np.einsum("hrw,bwr->bhr", self.weights, scores, optimize=True)
             change += moves @ self.loadings
-        return np.asarray(change)
+        return np.asarray(change * self.speaks[:, None])
+
+
+def filter_of(base: Floats) -> Linear:
+    """Weights (H, W) of a window's smiles, and nothing else."""
+    horizons, window = base.shape
+    return Linear(base, np.empty((0, GRID_SIZE)), np.empty((horizons, 0, window)),
+                  np.ones(horizons, bool))
 
 
 def arrays(baseline: LinearBaseline) -> Linear:
     """A baseline's numbers as arrays."""
     base = np.asarray(baseline.base, float)
     if not baseline.loadings:
-        return Linear(base, np.empty((0, GRID_SIZE)), np.empty((len(base), 0, base.shape[1])))
-    return Linear(base, np.asarray(baseline.loadings), np.asarray(baseline.weights))
+        return filter_of(base)
+    return Linear(base, np.asarray(baseline.loadings), np.asarray(baseline.weights),
+                  np.ones(len(base), bool))
 
 
 def stacked(baselines: Sequence[LinearBaseline], names: Sequence[str], window: int) -> Linear:
     """At each horizon the baseline of this name, as one; `FILTERED` predicts no change."""
     chosen = {one.name: arrays(one) for one in baselines if one.name in names}
-    base = np.zeros((len(names), window))
+    base = np.eye(window)[-1:].repeat(len(names), axis=0)
+    silent = np.array([name not in chosen for name in names])
     loadings, weights = [np.empty((0, GRID_SIZE))], [np.empty((len(names), 0, window))]
     for name, one in chosen.items():
         here = np.array([name == other for other in names])
         base[here] = one.base[here]
         loadings.append(one.loadings)
         weights.append(np.where(here[:, None, None], one.weights, 0.0))
-    return Linear(base, np.concatenate(loadings), np.concatenate(weights, axis=1))
+    return Linear(base, np.concatenate(loadings), np.concatenate(weights, axis=1), ~silent)
 
 
 def changes(baseline: LinearBaseline, deviations: Floats) -> Floats:

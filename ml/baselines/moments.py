@@ -1,32 +1,18 @@
-"""Sums over training rows that all linear baselines are fitted from, read in chunks."""
+"""The training rows as all linear baselines are fitted to them, and sums over them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ml.baselines.linear import fresh
 from ml.dataset import Samples
 from ml.features import DEVIATIONS
 from ml.folds import Part
 from ml.types import Floats
 
-CHUNK = 2048
+CHUNK = 1024
 """Windows read at a time: about 20 MB at work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moments:
-    """Sums over windows of deviations d (W, 17) and known changes y (H, 17)."""
-
-    count: int
-    by_point: Floats
-    """Σ d dᵀ by grid point, (17, W, W)."""
-    across: Floats
-    """Σ dᵀ d over windows and rows, (17, 17)."""
-    power: Floats
-    """Σ d dᵀ over the points whose change is known, by horizon, (H, W, W)."""
-    response: Floats
-    """Σ d y over these points, by horizon, (H, W)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +22,8 @@ class Rows:
     samples: Samples
     part: Part
     horizons_s: Sequence[int]
+    points: Floats
+    """What an error at each grid point weighs, (17,)."""
 
     @property
     def at_s(self) -> Floats:
@@ -52,22 +40,38 @@ class Rows:
             yield np.asarray(self.samples.at_s[places], np.float64), deviations, change
 
 
-def moments(rows: Rows) -> Moments:
-    """The sums over all rows."""
-    sums = [_of_chunk(deviations, change) for _, deviations, change in rows]
-    total = [np.sum(column, axis=0) for column in zip(*sums, strict=True)]
-    return Moments(len(rows.part.places), *total)
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Sums over windows of deviations d (W, 17) and known changes y (H, 17)."""
+
+    across: Floats
+    """Σ dᵀ d over windows and rows, (17, 17)."""
+    complete: int
+    """Windows of which no row repeats another."""
+    by_point: Floats
+    """Σ d dᵀ over these by grid point, (17, W, W)."""
+    losses: Floats
+    """Σ (filter(d) − y)² over the known points, weighed, by filter and horizon, (K, H)."""
 
 
-def _of_chunk(deviations: Floats, change: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    known = np.isfinite(change)  # (n, H, 17)
-    target = np.where(known, change, 0.0)
-    rows = deviations.reshape(-1, deviations.shape[-1])
-    power = [_power(deviations, known[:, place]) for place in range(known.shape[1])]
-    return (np.einsum("nwg,nvg->gwv", deviations, deviations, optimize=True), rows.T @ rows,
-            np.stack(power), np.einsum("nwg,nhg->hw", deviations, target, optimize=True))
+def moments(rows: Rows, filters: Floats) -> Moments:
+    """The sums over all rows; `filters` (K, W) are weights of a window's smiles."""
+    sums = [_of_chunk(deviations, change, rows.points, filters) for _, deviations, change in rows]
+    across, complete, by_point, losses = zip(*sums, strict=True)
+    return Moments(np.sum(across, axis=0), sum(complete), np.sum(by_point, axis=0),
+                   np.sum(losses, axis=0))
 
 
-def _power(deviations: Floats, known: Floats) -> Floats:
-    masked = deviations * known[:, None]  # (n, W, 17)
-    return np.einsum("nwg,nvg->wv", masked, masked, optimize=True)
+def _of_chunk(deviations: Floats, change: Floats, points: Floats,
+              filters: Floats) -> tuple[Floats, int, Floats, Floats]:
+    flat = deviations.reshape(-1, deviations.shape[-1])
+    new = fresh(deviations)  # (n, W)
+    whole = deviations[new.all(axis=1)]
+    by_point = np.einsum("nwg,nvg->gwv", whole, whole, optimize=True)
+    known, target = np.isfinite(change) * points, np.nan_to_num(change)  # (n, H, 17)
+    losses = []
+    for weights in filters:
+        kept = weights * new  # (n, W)
+        filtered = np.einsum("nw,nwg->ng", kept, deviations) / kept.sum(axis=1)[:, None]
+        losses.append(((filtered[:, None] - target) ** 2 * known).sum(axis=(0, 2)))
+    return flat.T @ flat, len(whole), by_point, np.stack(losses)

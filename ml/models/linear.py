@@ -23,17 +23,29 @@ class LinearChange(nn.Module):
         self.base: Tensor
         self.loadings: Tensor
         self.weights: Tensor
+        self.speaks: Tensor
         for name, values in (("mean", mean[DEVIATIONS]), ("scale", scale[DEVIATIONS]),
                              ("base", linear.base), ("loadings", linear.loadings),
-                             ("weights", linear.weights)):
+                             ("weights", linear.weights),
+                             ("speaks", linear.speaks[:, None])):
             self.register_buffer(name, torch.from_numpy(values).float())
 
     def forward(self, windows: Tensor) -> Tensor:
         deviations = windows[:, :, DEVIATIONS] * self.scale + self.mean  # (B, W, G)
-        change = torch.einsum("hw,bwg->bhg", self.base, deviations)  # (B, H, G)
+        weights = self.base * fresh(deviations)[:, None]  # (B, H, W)
+        change = weights @ deviations / weights.sum(dim=2, keepdim=True)  # (B, H, G)
         scores = deviations @ self.loadings.T  # (B, W, R)
         moves = torch.einsum("hrw,bwr->bhr", self.weights, scores)  # (B, H, R)
-        return change + moves @ self.loadings
+        return (change + moves @ self.loadings) * self.speaks  # (B, H, G)
+
+
+def fresh(deviations: Tensor) -> Tensor:
+    """`ml.baselines.linear.fresh` of deviations (B, W, G), as 0 and 1; (B, W)."""
+    same = (deviations[:, 1:] == deviations[:, :-1]).all(dim=2).to(deviations.dtype)  # (B, W − 1)
+    to_the_end = same.flip(1).cumprod(dim=1).flip(1)  # (B, W − 1)
+    edge = torch.zeros_like(deviations[:, :1, 0])  # (B, 1)
+    as_before = torch.cat([edge, same[:, :-1]], dim=1)  # (B, W − 1)
+    return torch.cat([(1.0 - as_before) * (1.0 - to_the_end), 1.0 - edge], dim=1)  # (B, W)
 
 
 class Stacked(nn.Module):
