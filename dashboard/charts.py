@@ -23,7 +23,8 @@ OBSERVED, AHEAD, VIOLET, QUOTES, INK, MUTED, LINE = (
     "#4cc9c0", "#f2b45c", "#a594f9", "#8fa3bf", "#e4eaf3", "#93a1b5", "#243044")
 COLOURS = {QUOTE: QUOTES, FIT: OBSERVED, FORECAST: AHEAD, BAND: "#6b5634", BASELINE: VIOLET,
            ATM_SEEN: OBSERVED, "Model": AHEAD, "Filtered persistence": VIOLET,
-           "Persistence": MUTED, "p50": OBSERVED, "p95": AHEAD, "p99": "#e06c75"}
+           "Shadow": "#5b9cf5", "Persistence": MUTED, "p50": OBSERVED, "p95": AHEAD,
+           "p99": "#e06c75"}
 PERCENT = ".2~%"
 
 
@@ -110,7 +111,7 @@ def atm_history(height: int = 210) -> Spec:
 @functools.lru_cache(maxsize=16)
 def error_over_time(height: int = 170) -> Spec:
     """Root mean square error by block of time; draws `scoring.over_time` of one horizon."""
-    series = ["Model", "Filtered persistence", "Persistence"]
+    series = ["Model", "Shadow", "Filtered persistence", "Persistence"]
     chart = alt.Chart().mark_line(strokeWidth=2, point={"size": 18}).encode(
         x=_time_axis("at:T"),
         y=alt.Y("error_bp:Q", title="RMSE (bp)", scale=alt.Scale(zero=False, nice=True)),

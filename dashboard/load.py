@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 import pandas as pd
 import streamlit as st
 
-from dashboard import queries
+from dashboard import queries, score_queries
 from dashboard.database import Reader
 from dashboard.freshness import Freshness
 from dashboard.settings import DashboardSettings
@@ -91,7 +91,18 @@ def atm_forecasts(symbol: str, expiry: date, horizon_s: int, minutes: int) -> pd
 
 @_cached(9)
 def score_sums(symbol: str, minutes: int, bucket: str, bin_s: int) -> pd.DataFrame:
-    return queries.score_sums(reader(), symbol, minutes, queries.EXPIRY_BUCKETS[bucket], bin_s)
+    days = queries.EXPIRY_BUCKETS[bucket]
+    return score_queries.score_sums(reader(), symbol, minutes, days, bin_s)
+
+
+@_cached(9)
+def last_check(symbol: str) -> pd.DataFrame:
+    return score_queries.last_check(reader(), symbol)
+
+
+@_cached(9)
+def last_retrainings() -> pd.DataFrame:
+    return score_queries.last_retrainings(reader())
 
 
 @_cached(4)

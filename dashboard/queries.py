@@ -223,39 +223,6 @@ def atm_forecasts(reader: Reader, symbol: str, expiry: date, horizon_s: int,
                         atm=ATM_PLACE)
 
 
-def score_sums(reader: Reader, symbol: str, minutes: int, days: tuple[int, int],
-               bin_s: int) -> pd.DataFrame:
-    """Sums over bins of `bin_s` by target time of the last `minutes`' scores, for `scoring`.
-
-    `days` are the least and the greatest number of days from forecast to expiry, by the UTC date
-    (in trading hours it is New York's too, and far cheaper over a day's scores). One row per
-    horizon_s, role, model_name and `at` (the bin's start): `forecasts`, `quotes`, sums of squared
-    errors in bp² (`model_sq`, `persistence_sq`, `filtered_sq`, `strike_sq` with its own count
-    `strike_count`), `covered` quotes among `banded`, and the mean `half_spread_bp`.
-    """
-    return reader.frame("""
-        SELECT horizon_s, role, model_name,
-               date_bin(make_interval(secs => %(bin)s), target_at, 'epoch') AS at,
-               count(*) AS forecasts, sum(quotes) AS quotes,
-               sum(error_bp * error_bp) AS model_sq,
-               sum(persistence_bp * persistence_bp) AS persistence_sq,
-               sum(filtered_persistence_bp * filtered_persistence_bp) AS filtered_sq,
-               sum(sticky_strike_bp * sticky_strike_bp) AS strike_sq,
-               count(sticky_strike_bp) AS strike_count,
-               sum(coverage * quotes) AS covered,
-               sum(quotes) FILTER (WHERE coverage IS NOT NULL) AS banded,
-               avg(half_spread_bp) AS half_spread_bp
-        FROM prediction_scores
-        WHERE symbol = %(symbol)s AND quotes > 0 AND error_bp IS NOT NULL
-          AND persistence_bp IS NOT NULL AND filtered_persistence_bp IS NOT NULL
-          AND target_at > (SELECT max(target_at) FROM prediction_scores
-                           WHERE symbol = %(symbol)s) - make_interval(mins => %(minutes)s)
-          AND expiry - made_at::date BETWEEN %(first)s AND %(last)s
-        GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4""",
-                        symbol=symbol, minutes=minutes, bin=bin_s, first=days[0],
-                        last=days[1])
-
-
 def table_activity(reader: Reader, symbol: str, minutes: int) -> pd.DataFrame:
     """`table`, `newest` and `rows` of the last `minutes` of market time, in pipeline order."""
     return reader.frame("""

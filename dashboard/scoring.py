@@ -1,5 +1,6 @@
 """From sums of squared errors by block of time to errors, skill and its uncertainty."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,32 @@ LEAST_BLOCKS = 8
 LEAST_BLOCK_S = 300
 NOMINAL_COVERAGE = 0.9
 DRAWS = 400
+BASELINES = {"filtered": "Filtered persistence", "persistence": "Persistence",
+             "strike": "Sticky strike", "ewma": "EWMA", "ar": "AR", "har": "HAR",
+             "kalman": "Kalman"}
+ROLES = ("champion", "shadow", "baseline")
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """1 − MSE(model) / MSE(baseline) on the same forecasts, with its 90 % interval."""
+
+    value: float
+    low: float
+    high: float
+    """Ends of the interval; NaN below `LEAST_BLOCKS` blocks."""
+
+    @property
+    def certain(self) -> bool:
+        """True if the interval leaves out zero."""
+        return self.low > 0 or self.high < 0
+
+    def __str__(self) -> str:
+        """`+4.1 % (+1.0 … +7.3)`; without the range where there are too few blocks for one."""
+        text = f"{100 * self.value:+.1f} %"
+        if not math.isfinite(self.low):
+            return text
+        return f"{text} ({100 * self.low:+.1f} … {100 * self.high:+.1f})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,28 +50,28 @@ class Score:
     forecasts: int
     blocks: int
     error_bp: float
-    persistence_bp: float
-    filtered_bp: float
-    strike_bp: float
+    baselines_bp: dict[str, float]
+    """Of each of `BASELINES` by its key, where it is known; NaN where it never is."""
     half_spread_bp: float
     coverage: float
     """Share of observed quotes inside the band; NaN where no forecast had one."""
-    skill: float
-    """1 − MSE(model) / MSE(filtered persistence) on the same forecasts."""
-    skill_low: float
-    skill_high: float
-    """Ends of the 90 % interval; NaN below `LEAST_BLOCKS` blocks."""
+    skill: Skill
+    """Against filtered persistence."""
+    best: str
+    """The baseline, by its key, that the model compares worst with."""
+    best_skill: Skill
 
 
 def summary(sums: pd.DataFrame) -> list[Score]:
-    """One score per horizon, role and model of `queries.score_sums`."""
-    groups = sums.groupby(["horizon_s", "role", "model_name"], sort=True)
-    return [_score(key, bins) for key, bins in groups]
+    """One score per horizon, role and model of `score_queries.score_sums`, champions first."""
+    groups = sums.groupby(["horizon_s", "role", "model_name"])
+    scores = [_score(key, bins) for key, bins in groups]
+    return sorted(scores, key=lambda one: (one.horizon_s, ROLES.index(one.role), one.model_name))
 
 
-def skill_interval(model_sq: Floats, filtered_sq: Floats, level: float = 0.9,
+def skill_interval(model_sq: Floats, rival_sq: Floats, level: float = 0.9,
                    seed: int = 7) -> tuple[float, float]:
-    """Interval of 1 − Σ model_sq / Σ filtered_sq by bootstrap over blocks of time, shape (n,).
+    """Interval of 1 − Σ model_sq / Σ rival_sq by bootstrap over blocks of time, shape (n,).
 
     Whole blocks are drawn with replacement, since errors within a block are dependent
     (Künsch 1989, non-overlapping blocks). NaN, NaN below `LEAST_BLOCKS` blocks.
@@ -53,7 +80,7 @@ def skill_interval(model_sq: Floats, filtered_sq: Floats, level: float = 0.9,
     if count < LEAST_BLOCKS:
         return float("nan"), float("nan")
     picks = np.random.default_rng(seed).integers(0, count, size=(DRAWS, count))
-    skill = 1.0 - model_sq[picks].sum(axis=1) / filtered_sq[picks].sum(axis=1)
+    skill = 1.0 - model_sq[picks].sum(axis=1) / rival_sq[picks].sum(axis=1)
     low, high = np.quantile(skill, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -61,49 +88,66 @@ def skill_interval(model_sq: Floats, filtered_sq: Floats, level: float = 0.9,
 def over_time(sums: pd.DataFrame) -> pd.DataFrame:
     """Error by bin, one row per series: `horizon_s`, `at`, `series`, `error_bp`, `forecasts`.
 
-    The series are the model (champion if there is one) and the baselines on its forecasts.
+    The series are the model (champion if there is one), its shadow if there is one, and two
+    baselines on the model's forecasts.
     """
-    chosen = sums[sums["role"] == leading_role(sums)]
+    chosen, shadow = (sums[sums["role"] == role] for role in (leading_role(sums), "shadow"))
     columns = {"Model": "model_sq", "Filtered persistence": "filtered_sq",
                "Persistence": "persistence_sq"}
-    parts = [pd.DataFrame({
-        "horizon_s": chosen["horizon_s"], "at": chosen["at"], "series": series,
-        "error_bp": np.sqrt(chosen[column] / chosen["forecasts"]),
-        "forecasts": chosen["forecasts"],
-    }) for series, column in columns.items()]
-    return pd.concat(parts, ignore_index=True)
+    parts = [_series(chosen, column, name) for name, column in columns.items()]
+    return pd.concat([*parts, *([_series(shadow, "model_sq", "Shadow")] if len(shadow) else [])],
+                     ignore_index=True)
 
 
 def leading_role(sums: pd.DataFrame) -> str:
-    """`champion` where it has scores, else `baseline`."""
-    return "champion" if (sums["role"] == "champion").any() else "baseline"
+    """`champion` where it has scores, else `baseline`, else `shadow`."""
+    there = set(sums["role"])
+    return next((role for role in ("champion", "baseline") if role in there), "shadow")
 
 
 def blocks(bins: pd.DataFrame, horizon_s: int) -> pd.DataFrame:
-    """`model_sq` and `filtered_sq` summed over blocks of at least the horizon and five minutes.
+    """The squared errors summed over blocks of at least the horizon and five minutes.
 
     Forecasts whose spans overlap share their errors; a block holds most of what is shared.
     """
     starts = bins["at"].dt.floor(f"{max(horizon_s, LEAST_BLOCK_S)}s")
-    return bins.groupby(starts)[["model_sq", "filtered_sq"]].sum()
+    return bins.groupby(starts)[[name for name in bins if name.endswith("_sq")]].sum()
 
 
 def _score(key: tuple[int, str, str], bins: pd.DataFrame) -> Score:
     horizon, role, name = key
     total = bins.sum(numeric_only=True)
     independent = blocks(bins, horizon)
-    low, high = skill_interval(independent["model_sq"].to_numpy(np.float64),
-                               independent["filtered_sq"].to_numpy(np.float64))
+    best = _best(total)
     return Score(
         horizon_s=int(horizon), role=role, model_name=name, forecasts=int(total["forecasts"]),
         blocks=len(independent), error_bp=_root(total["model_sq"], total["forecasts"]),
-        persistence_bp=_root(total["persistence_sq"], total["forecasts"]),
-        filtered_bp=_root(total["filtered_sq"], total["forecasts"]),
-        strike_bp=_root(total["strike_sq"], total["strike_count"]),
+        baselines_bp={each: _root(total[f"{each}_sq"], total[f"{each}_count"])
+                      for each in BASELINES},
         half_spread_bp=float(np.average(bins["half_spread_bp"], weights=bins["forecasts"])),
         coverage=_ratio(total["covered"], total["banded"]),
-        skill=1.0 - _ratio(total["model_sq"], total["filtered_sq"]),
-        skill_low=low, skill_high=high)
+        skill=_skill(total, independent, "filtered"), best=best,
+        best_skill=_skill(total, independent, best))
+
+
+def _best(total: pd.Series) -> str:
+    """The baseline that leaves the model the least skill, of those known for most forecasts."""
+    known = [name for name in BASELINES if total[f"{name}_count"] > total["forecasts"] / 2]
+    return min(known, default="filtered",
+               key=lambda name: 1.0 - _ratio(total[f"{name}_model_sq"], total[f"{name}_sq"]))
+
+
+def _skill(total: pd.Series, independent: pd.DataFrame, name: str) -> Skill:
+    of_both = independent[independent[f"{name}_sq"] > 0]
+    low, high = skill_interval(of_both[f"{name}_model_sq"].to_numpy(np.float64),
+                               of_both[f"{name}_sq"].to_numpy(np.float64))
+    return Skill(1.0 - _ratio(total[f"{name}_model_sq"], total[f"{name}_sq"]), low, high)
+
+
+def _series(bins: pd.DataFrame, column: str, name: str) -> pd.DataFrame:
+    return pd.DataFrame({
+        "horizon_s": bins["horizon_s"], "at": bins["at"], "series": name,
+        "error_bp": np.sqrt(bins[column] / bins["forecasts"]), "forecasts": bins["forecasts"]})
 
 
 def _ratio(part: float, whole: float) -> float:

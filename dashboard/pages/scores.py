@@ -1,24 +1,25 @@
 """Live scores: forecasts whose time has come, against the baselines on the same quotes."""
 
-import math
-
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, frames, load, queries, scoring, widgets
+from dashboard import charts, drift, frames, load, queries, scoring, widgets
 
 COVERAGE = f"Coverage (meant {scoring.NOMINAL_COVERAGE:.0%})"
+AGAINST_FILTERED, AGAINST_BEST = "Skill", "Skill vs best baseline"
 RANGES = {"1 h": 60, "4 h": 240, "1 day": 1440}
 BIN_S = {"1 h": 60, "4 h": 300, "1 day": 900}
-LEGEND = (":orange[━] model &ensp; :violet[━] filtered persistence &ensp; :gray[━] persistence")
+LEGEND = (":orange[━] model &ensp; :blue[━] shadow &ensp; :violet[━] filtered persistence &ensp; "
+          ":gray[━] persistence")
 NO_SCORES = ("**No scores yet.** The monitor scores a forecast when its target time has come: the "
              "first ones a minute or so after the first forecast.")
 READING = (
     "Root mean square error on the quotes observed at the target time, in basis points of "
     "volatility (0.01 vol points). **Skill** is 1 − MSE / MSE of filtered persistence on the same "
-    "forecasts: above zero beats the baseline; the range is a 90 % interval by bootstrap over "
-    "blocks of time no shorter than the horizon. **Coverage** is the share of quotes inside the "
-    "90 % band.")
+    "forecasts, and of the best of all baselines: above zero beats it; the range is a 90 % "
+    "interval by bootstrap over blocks of time no shorter than the horizon. **Coverage** is the "
+    "share of quotes inside the 90 % band.")
+BASELINES_NOTE = "on the model's own forecasts, bp; the least of a row is marked"
 
 
 def draw() -> None:
@@ -39,23 +40,29 @@ def draw() -> None:
     sums = load.score_sums(feed.symbol, RANGES[span], bucket, BIN_S[span])
     if sums.empty:
         st.info(NO_SCORES, icon=":material/hourglass_top:")
-        return
-    _cards(sums)
-    _table(sums)
+    else:
+        _scores(sums)
+    drift.draw(load.last_check(feed.symbol), load.last_retrainings())
+
+
+def _scores(sums: pd.DataFrame) -> None:
+    scores = scoring.summary(sums)
+    leading = [score for score in scores if score.role == scoring.leading_role(sums)]
+    _cards(leading)
+    _table(scores)
+    _baselines(leading)
     _lines(sums)
 
 
-def _cards(sums: pd.DataFrame) -> None:
-    role = scoring.leading_role(sums)
-    if role == "baseline":
+def _cards(scores: list[scoring.Score]) -> None:
+    if scores[0].role == "baseline":
         st.warning("No forecast of a champion model was scored in this range; these are the "
                    "baseline's, which stood in.", icon=":material/swap_horiz:")
-    scores = [score for score in scoring.summary(sums) if score.role == role]
     for box, score in zip(st.columns(len(scores)), scores, strict=True):
         box.metric(f"{frames.horizon_text(score.horizon_s)} ahead · {score.model_name}",
-                   f"{score.error_bp:.2f} bp", skill_text(score),
-                   delta_color="normal" if certain(score) else "off", border=True,
-                   delta_description=f"vs {score.filtered_bp:.2f} bp")
+                   f"{score.error_bp:.2f} bp", str(score.skill),
+                   delta_color="normal" if score.skill.certain else "off", border=True,
+                   delta_description=f"vs {score.baselines_bp['filtered']:.2f} bp")
 
 
 def _lines(sums: pd.DataFrame) -> None:
@@ -69,41 +76,41 @@ def _lines(sums: pd.DataFrame) -> None:
                           f"error-{horizon}")
 
 
-def _table(sums: pd.DataFrame) -> None:
+def _table(scores: list[scoring.Score]) -> None:
     number = st.column_config.NumberColumn
-    percent = number(format="percent")
+    two = number(format="%.2f")
     st.dataframe(
-        pd.DataFrame([_row(score) for score in scoring.summary(sums)]), hide_index=True,
-        key="scores", column_config={
-            COVERAGE: percent, "Forecasts": number(format="localized"),
-            **{name: number(format="%.2f") for name in (
-                "Error (bp)", "Filtered persistence", "Persistence", "Sticky strike",
-                "Half-spread")}})
+        pd.DataFrame([_row(score) for score in scores]), hide_index=True, key="scores",
+        column_config={COVERAGE: number(format="percent"),
+                       "Forecasts": number(format="localized"), "Error (bp)": two,
+                       "Half-spread (bp)": two})
     st.caption(READING)
 
 
 def _row(score: scoring.Score) -> dict[str, object]:
+    best = f"{scoring.BASELINES[score.best]}, {score.baselines_bp[score.best]:.2f} bp"
     return {
         "Ahead": frames.horizon_text(score.horizon_s), "Model": score.model_name,
         "Role": "baseline, standing in" if score.role == "baseline" else score.role,
-        "Error (bp)": score.error_bp, "Filtered persistence": score.filtered_bp,
-        "Persistence": score.persistence_bp, "Sticky strike": score.strike_bp,
-        "Half-spread": score.half_spread_bp, "Skill": skill_text(score),
-        COVERAGE: score.coverage, "Forecasts": score.forecasts, "Blocks": score.blocks,
+        "Error (bp)": score.error_bp, AGAINST_FILTERED: str(score.skill), "Best baseline": best,
+        AGAINST_BEST: str(score.best_skill), COVERAGE: score.coverage,
+        "Half-spread (bp)": score.half_spread_bp, "Forecasts": score.forecasts,
+        "Blocks": score.blocks,
     }
 
 
-def skill_text(score: scoring.Score) -> str:
-    """`+4.1 % (+1.0 … +7.3)`; without the range where there are too few blocks for one."""
-    text = f"{100 * score.skill:+.1f} %"
-    if not math.isfinite(score.skill_low):
-        return text
-    return f"{text} ({100 * score.skill_low:+.1f} … {100 * score.skill_high:+.1f})"
-
-
-def certain(score: scoring.Score) -> bool:
-    """True if the interval of the skill leaves out zero."""
-    return score.skill_low > 0 or score.skill_high < 0
+def _baselines(scores: list[scoring.Score]) -> None:
+    """What each baseline missed the same quotes by."""
+    table = pd.DataFrame(
+        [{"Model": score.error_bp, **{scoring.BASELINES[name]: error
+                                      for name, error in score.baselines_bp.items()}}
+         for score in scores],
+        index=pd.Index([frames.horizon_text(score.horizon_s) for score in scores], name="Ahead"))
+    known = table.dropna(axis="columns", how="all")
+    marked = known.style.format("{:.2f}", na_rep="–").highlight_min(
+        axis="columns", props=f"color: {charts.OBSERVED}; font-weight: 700")
+    with widgets.panel("Errors beside each baseline's", BASELINES_NOTE):
+        st.dataframe(marked, key="baselines")
 
 
 widgets.refreshing(draw, 10)

@@ -90,18 +90,46 @@ def score(made: Forecast) -> tuple:
     """A row of `prediction_scores`, as the monitor would write it."""
     noise = np.random.default_rng(int(made.made_at.timestamp()) + made.horizon_s)
     filtered = float(2.2 * np.sqrt(made.horizon_s / 60) * (1 + 0.3 * noise.random()))
-    gain = 0.96 if made.role == "champion" else 1.0
+    gain = {"champion": 0.96, "shadow": 0.955, "baseline": 1.0}[made.role]
     return (made.symbol, made.expiry, made.made_at, made.horizon_s, made.model_name,
             made.target_at, made.target_at, made.role, 38, filtered * gain, filtered * 1.1,
-            filtered, filtered * 1.2, 0.88 + 0.03 * noise.random(), 6.9)
+            filtered, filtered * 1.2, 0.88 + 0.03 * noise.random(), 6.9,
+            filtered * 0.99, filtered * 0.98, filtered * 1.01, filtered * 0.99, made.source,
+            made.model_version)
+
+
+FOUND = {"half_spread": 0.71, "quote_age_s": 0.44, "fit_error": 0.31, "atm_vol": 0.22,
+         "skew": 0.12, "curvature": 0.09, "accepted_share": 0.05, "forward_error": 0.04}
+"""Population stability index of the features in a check for drift."""
+
+
+def write_check(url: str, at: datetime) -> None:
+    """A check for drift that found some, and a retraining after it."""
+    shared = (SYMBOL, "simulated", at)
+    features = [(*shared, "feature", name, "smile", "3", 1728, 240.0, index, 0.25, index / 3,
+                 0.001, 0.02, None, index > 0.25) for name, index in FOUND.items()]
+    residuals = [(*shared, "residual", str(horizon), "smile", "3", 78, 60.0, 0.1, 0.6, 0.1, 0.5,
+                  0.0, None, None if horizon > 900 else False) for horizon in HORIZONS_S]
+    skills = [(*shared, "skill", str(horizon), "smile", "3", 78, *[None] * 6, 0.04 - horizon / 2e4,
+               horizon > 900) for horizon in HORIZONS_S]
+    connection = psycopg2.connect(url)
+    with connection, connection.cursor() as cursor:
+        execute_values(cursor, "INSERT INTO drift_checks VALUES %s ON CONFLICT DO NOTHING",
+                       [*features, *residuals, *skills])
+        cursor.execute("INSERT INTO retrainings VALUES ('smile', %s, 'version 3 on SPY "
+                       "(simulated), in 3 checks after one another: the features have drifted', "
+                       "'process', 'host:1', 'succeeded', %s, 'registered version 4 of smile')",
+                       (at, at + timedelta(minutes=4)))
+    connection.close()
 
 
 def write(url: str, instants: list[datetime], source: str = "simulated",
-          role: str = "champion") -> None:
+          role: str = "champion", shadow: bool = False) -> None:
     """Rows of all four tables for these instants; scores for those whose time has come."""
     rows = [feature_row(at, expiry, source) for at in instants
             for expiry in expiries(instants[-1].date())]
-    made = [forecast for row in rows for forecast in forecasts(row, role)]
+    roles = (role, "shadow") if shadow else (role,)
+    made = [forecast for row in rows for each in roles for forecast in forecasts(row, each)]
     due = [score(forecast) for forecast in made if forecast.target_at <= instants[-1]]
     connection = psycopg2.connect(url)
     with connection, connection.cursor() as cursor:
@@ -145,11 +173,13 @@ def _insert(cursor: psycopg2.extensions.cursor, table: str, rows: list[dict]) ->
 def main() -> None:
     url, minutes = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 50
     now = datetime.now(UTC).replace(microsecond=0)
-    write(url, [now - timedelta(seconds=10 * back) for back in range(6 * minutes, -1, -1)])
+    write(url, [now - timedelta(seconds=10 * back) for back in range(6 * minutes, -1, -1)],
+          shadow=True)
+    write_check(url, now - timedelta(minutes=12))
     print("history written", flush=True)
     while True:
         time.sleep(2)
-        write(url, [datetime.now(UTC).replace(microsecond=0)])
+        write(url, [datetime.now(UTC).replace(microsecond=0)], shadow=True)
 
 
 if __name__ == "__main__":

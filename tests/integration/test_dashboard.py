@@ -11,7 +11,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard import queries, scoring
+from dashboard import queries, score_queries, scoring
 from dashboard.database import Reader
 from services.common.errors import Unavailable
 from sql.migrate import apply
@@ -156,7 +156,7 @@ def test_atm_history_ends_now_and_forecasts_reach_the_horizon_beyond(reader: Rea
 
 
 def test_scores_add_up_to_what_was_written(reader: Reader):
-    sums = queries.score_sums(reader, rows.SYMBOL, 1440, (0, 1000), 300)
+    sums = score_queries.score_sums(reader, rows.SYMBOL, 1440, (0, 1000), 300)
     due = [made for back in range(COUNT) for expiry in rows.expiries(NOW.date())
            for made in rows.forecasts(rows.feature_row(NOW - timedelta(seconds=STEP_S * back),
                                                        expiry, "simulated"), "champion")
@@ -165,12 +165,13 @@ def test_scores_add_up_to_what_was_written(reader: Reader):
     errors = np.array([rows.score(made)[9] for made in due])
     assert mine.forecasts == len(due)
     assert mine.error_bp == pytest.approx(np.sqrt(np.mean(errors**2)))
-    assert mine.skill == pytest.approx(1 - 0.96**2)
+    assert mine.skill.value == pytest.approx(1 - 0.96**2)
+    assert (mine.best, mine.best_skill.value) == ("ar", pytest.approx(1 - (0.96 / 0.98)**2))
 
 
 def test_scores_are_narrowed_by_days_to_expiry(reader: Reader):
     def count(first: int, last: int) -> int:
-        sums = queries.score_sums(reader, rows.SYMBOL, 1440, (first, last), 300)
+        sums = score_queries.score_sums(reader, rows.SYMBOL, 1440, (first, last), 300)
         return int(sums["forecasts"].sum())
 
     each = [count(days, days) for days in rows.EXPIRY_DAYS]
@@ -280,6 +281,34 @@ def test_a_baseline_that_stands_in_says_why(open_page: Callable[..., AppTest],
     rows.write(url, [NOW - timedelta(seconds=60), NOW], role="baseline")
     assert "the model server does not answer" in words(open_page(url))
     assert "the baseline's" in words(open_page(url, PAGES[1]))
+
+
+def test_the_scores_page_shows_the_shadow_every_baseline_and_drift(
+        open_page: Callable[..., AppTest], make_database: Callable[[], str]):
+    url = make_database()
+    apply(url)
+    rows.write(url, [NOW - timedelta(seconds=60 * back) for back in range(20, -1, -1)],
+               shadow=True)
+    rows.write_check(url, NOW)
+    app = open_page(url, PAGES[1])
+    assert not app.exception and not app.error
+    scores, baselines, features, horizons = (frame.value for frame in app.dataframe)
+    assert list(scores["Role"]) == ["champion", "shadow"] * 3
+    assert set(scores["Best baseline"].str.split(",").str[0]) == {"AR"}
+    assert {"Model", "EWMA", "AR", "HAR", "Kalman", "Sticky strike"} <= set(baselines.columns)
+    assert list(features["Feature"])[:3] == ["half_spread", "quote_age_s", "fit_error"]
+    assert list(features["Drift"]) == ["yes"] * 3 + ["no"] * 5
+    assert list(horizons["Errors grown"]) == ["no"] * 3 + ["–"]
+    assert list(horizons["Lost"]) == ["no"] * 3 + ["yes"]
+    badges = " ".join(part.value for part in app.markdown)
+    assert "3 of 8 features drifted" in badges
+    assert "Last retraining" in badges and "registered version 4 of smile" in badges
+
+
+def test_before_any_check_the_scores_page_says_so(open_page: Callable[..., AppTest], url: str):
+    app = open_page(url, PAGES[1])
+    assert "No check for drift yet" in words(app)
+    assert any("none was asked for" in part.value for part in app.markdown)
 
 
 @pytest.mark.parametrize("page", PAGES)
