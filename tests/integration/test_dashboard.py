@@ -18,7 +18,7 @@ from sql.migrate import apply
 from tests.integration import dashboard_rows as rows
 
 DASHBOARD = Path(__file__).parents[2] / "dashboard"
-PAGES = ("pages/live.py", "pages/scores.py", "pages/term_structure.py", "pages/pipeline.py")
+PAGES = ("views/live.py", "views/scores.py", "views/term_structure.py", "views/pipeline.py")
 NOW = datetime(2025, 12, 16, 15, 30, tzinfo=UTC)
 EXPIRY = rows.expiries(NOW.date())[1]
 STEP_S, COUNT = 20, 100
@@ -257,7 +257,7 @@ def test_smiles_of_before_the_desk_s_measures_are_still_shown(
         cursor.execute("UPDATE option_features SET calendar_ok = NULL, lee_ok = NULL, "
                        "confidence = NULL, repaired = NULL, moved = NULL, skew = NULL, "
                        "forward_source = NULL, variance_swap_vol = NULL")
-    for page in ("pages/live.py", "pages/term_structure.py"):
+    for page in ("views/live.py", "views/term_structure.py"):
         app = open_page(url, page)
         assert not app.exception and not app.error
         assert "confidence" not in " ".join(part.value for part in app.markdown)
