@@ -4,6 +4,7 @@ The predictor keeps one per symbol, `ml.recompute` replays one. What it says is 
 forecasts and feature rows up to now, whatever batches they came in; see `ml.bands`.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ml.types import Floats
 
 Line = tuple[bool, int]
 """Whether it is the shadow's, and the horizon in seconds. Champion and baselines share a line."""
+Edge = Floats | Sequence[float | None]
 MEMORY = timedelta(seconds=300)
 """A line that made no forecast for so long and its longest horizon, while others did, begins
 anew."""
@@ -23,15 +25,23 @@ anew."""
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A forecast as it was issued; smile and band are (17,)."""
+    """A forecast as it was issued; smile and band are (17,), None or NaN where there is none."""
 
     line: Line
     expiry: date
     made_at: datetime
     target_at: datetime
-    smile: Floats
-    lower: Floats
-    upper: Floats
+    smile: Edge
+    lower: Edge
+    upper: Edge
+
+    def has_band(self) -> bool:
+        """Whether there is anything to judge."""
+        return bool(np.isfinite(_floats(self.lower)).any())
+
+    def missed(self, seen: Quoted) -> float:
+        """Share of the mids outside its band, NaN where there is nothing to judge."""
+        return missed_share(_floats(self.smile), _floats(self.lower), _floats(self.upper), seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +98,12 @@ class BandTracker:
         expiry, step = forecasts[0].expiry, self._step(forecasts[0].made_at)
         if self._judged_step.get(expiry) != step:
             self._judged_step[expiry] = step
-            self._waiting[expiry] += [one for one in forecasts
-                                      if np.isfinite(one.lower).any()]
+            self._waiting[expiry] += [one for one in forecasts if one.has_band()]
 
     def judge(self, one: Standing, at: datetime, seen: Quoted) -> None:
         """Let a forecast's line learn from what was observed at this instant."""
-        missed = missed_share(one.smile, one.lower, one.upper, seen)
-        if np.isfinite(missed):
+        missed = one.missed(seen)
+        if math.isfinite(missed):
             self._scale(one.line).observe(self._step(at), missed)
 
     def _settle(self, one: Standing, at: datetime, seen: Quoted | None) -> bool:
@@ -121,3 +130,7 @@ class BandTracker:
 
     def _step(self, at: datetime) -> int:
         return step_of(at.timestamp(), self.step_s)
+
+
+def _floats(column: Edge) -> Floats:
+    return np.array(column, dtype=np.float64)

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from ml.baselines import band_at, on_grid
 from ml.smile.grid import MAX_VOL, MIN_VOL
-from ml.smile.grid_repair import repair
+from ml.smile.grid_repair import has_butterfly, repair
 from ml.types import Floats
 
 Ints = NDArray[np.int64]
@@ -107,24 +107,29 @@ def scaled(change: Floats, scale: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """A forecast as it is published: smile and band (17,), and by how much a repair moved it."""
+    """Forecasts as they are published, by horizon."""
 
     smile: Floats
+    """(H, 17)"""
     lower: Floats
     upper: Floats
-    moved: float
+    moved: Floats
+    """By how much a repair moved each smile, root mean square, (H,)."""
 
 
-def issue(filtered: Floats, change: Floats, tau: float) -> Issue:
-    """The forecast of a change (3, 17) of the filtered smile (17,), `tau` years before expiry.
+def issue(filtered: Floats, change: Floats, tau: Floats) -> Issue:
+    """The forecasts of changes (H, 3, 17) of the filtered smile (17,), `tau` (H,) before expiry.
 
-    The median passes the arbitrage check and is repaired; a band that it then leaves is made to
-    hold it. NaN where there is no band.
+    Medians pass the arbitrage check and are repaired, past expiry they are left alone; a band that
+    its smile then leaves is made to hold it. NaN where there is no band.
     """
-    lower, median, upper = filtered + change
-    smile, moved = repair(median, tau)
-    return Issue(smile, np.minimum(np.maximum(lower, MIN_VOL), smile),
-                 np.maximum(np.minimum(upper, MAX_VOL), smile), moved)
+    smiles = filtered + change  # (H, 3, 17)
+    middle = np.clip(smiles[:, 1], MIN_VOL, MAX_VOL)
+    moved = np.sqrt(np.mean((middle - smiles[:, 1]) ** 2, axis=1))
+    for place in np.flatnonzero(has_butterfly(middle, tau) & (tau > 0.0)):
+        middle[place], moved[place] = repair(smiles[place, 1], float(tau[place]))
+    return Issue(middle, np.minimum(np.maximum(smiles[:, 0], MIN_VOL), middle),
+                 np.maximum(np.minimum(smiles[:, 2], MAX_VOL), middle), moved)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ml.args import DataArgs
 from ml.band_tracker import BandTracker, LastScale, Line, Standing
-from ml.bands import LEVEL, Issue, Quoted, issue, scaled
+from ml.bands import LEVEL, Quoted, issue, scaled
 from ml.baselines import FILTERED
 from ml.calendar import YEAR_SECONDS
 from ml.contract import ModelContract
@@ -34,7 +34,18 @@ AT_ONCE = 256
 """Windows in one call of a model."""
 _SLACK_S = 1e-6
 Instant = tuple[datetime, date]
-Computed = tuple[StoredForecast, Issue | None, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A forecast computed anew, each (17,)."""
+
+    smile: Floats
+    lower: Floats
+    upper: Floats
+
+
+Computed = tuple[StoredForecast, Made | None, float]
 """A stored forecast, the same computed anew where that can be, and its band's scale."""
 
 
@@ -220,7 +231,7 @@ class _Said:
         for speaker, instants in asked.items():
             self._ask(speaker, instants)
 
-    def forecast(self, stored: StoredForecast, scale: float) -> Issue | None:
+    def forecast(self, stored: StoredForecast, scale: float) -> Made | None:
         """A forecast with its band's scale; None where its speaker can't make it."""
         speaker = self._models.speaker(stored)
         key, terms = ((stored.made_at, stored.expiry), speaker), self._models.terms(speaker)
@@ -233,8 +244,9 @@ class _Said:
             change = change if names[place] == stored.model_name else None
         if change is None:
             return None
-        tau = past.tau - stored.horizon_s / YEAR_SECONDS
-        return issue(past.filtered, scaled(change, np.full(len(change), scale))[place], tau)
+        tau = past.tau - np.array(terms.horizons_s) / YEAR_SECONDS
+        made = issue(past.filtered, scaled(change, np.full(len(change), scale)), tau)
+        return Made(made.smile[place], made.lower[place], made.upper[place])
 
     def _ask(self, speaker: Speaker, instants: list[Instant]) -> None:
         model = self._models.load(speaker)

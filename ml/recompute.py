@@ -17,8 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ml.bands import Issue
-from ml.offline import Models, Replay
+from ml.offline import Made, Models, Replay
 from ml.options import DATABASE_URL, guarded, required
 from ml.series import Series
 from ml.stored import days_from_database
@@ -46,7 +45,7 @@ class Difference:
     scale: float = 0.0
     """Largest difference of the bands' scale."""
 
-    def add(self, stored: StoredForecast, made: Issue | None, scale: float) -> None:
+    def add(self, stored: StoredForecast, made: Made | None, scale: float) -> None:
         """Take one forecast more; None is one that could not be computed."""
         self.forecasts += 1
         if made is None:

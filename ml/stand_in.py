@@ -48,8 +48,8 @@ class StandIns:
     def of_short_history(self, recent: Floats, filtered: Floats) -> StandIn:
         """The tuned EWMA of the smiles known, (W, 17), or else their filtered smile, held.
 
-        A row without a smile repeats the one before it, the first known one at the beginning.
-        The newest must be known.
+        A row without a smile repeats the one before it and so weighs nothing; those before the
+        first known one count as one that is as old as the window. The newest must be known.
         """
         if self.short is None:
             return StandIn((FILTERED,) * len(self.names), np.zeros((len(self.names), GRID_SIZE)))

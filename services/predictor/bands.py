@@ -103,7 +103,6 @@ def quoted(row: FeatureRow) -> Quoted | None:
 
 def standing(forecast: Forecast) -> Standing:
     """A forecast as the tracker keeps it."""
-    smile, lower, upper = (np.array(column, dtype=np.float64)
-                           for column in (forecast.smile, forecast.lower, forecast.upper))
     return Standing((forecast.role == "shadow", forecast.horizon_s), forecast.expiry,
-                    forecast.made_at, forecast.target_at, smile, lower, upper)
+                    forecast.made_at, forecast.target_at, forecast.smile, forecast.lower,
+                    forecast.upper)

@@ -101,27 +101,27 @@ def stand_in(case: Case, shape: Shape, origin: Origin) -> Word:
 
 def forecasts(case: Case, shape: Shape, word: Word, scales: Floats) -> list[Forecast]:
     """The forecasts of a word, its bands times `scales` (H,), for the horizons before expiry."""
-    change = scaled(word.change, scales)
-    left_s = case.row.tau * YEAR_SECONDS
-    return [_forecast(case, horizon_s, word.names[place], change[place], float(scales[place]),
-                      word.origin)
-            for place, horizon_s in enumerate(shape.horizons_s) if horizon_s < left_s]
-
-
-def _forecast(case: Case, horizon_s: int, name: str, change: Floats, scale: float,
-              origin: Origin) -> Forecast:
-    row = case.row
+    row, origin = case.row, word.origin
     if row.forward is None:
         raise ValueError("a forecast is made of rows with a smile only")
-    made = issue(case.filtered, change, row.tau - horizon_s / YEAR_SECONDS)
-    return Forecast(
+    tau = row.tau - np.array(shape.horizons_s) / YEAR_SECONDS
+    made = issue(case.filtered, scaled(word.change, scales), tau)
+    columns = zip(shape.horizons_s, word.names, made.smile.tolist(), _columns(made.lower),
+                  _columns(made.upper), scales.tolist(), made.moved.tolist(), strict=True)
+    left_s = row.tau * YEAR_SECONDS
+    return [Forecast(
         symbol=row.symbol, expiry=row.expiry, made_at=row.ts, horizon_s=horizon_s,
         target_at=row.ts + timedelta(seconds=horizon_s), model_name=name,
         model_version=origin.model_version, role=origin.role, source=row.source,
-        forward=row.forward, smile=made.smile.tolist(), lower=_column(made.lower),
-        upper=_column(made.upper), band_scale=scale, repaired=made.moved > 0.0, note=origin.note,
-        latency_ms=origin.latency_ms)
+        forward=row.forward, smile=smile, lower=lower, upper=upper, band_scale=scale,
+        repaired=moved > 0.0, note=origin.note, latency_ms=origin.latency_ms)
+        for horizon_s, name, smile, lower, upper, scale, moved in columns if horizon_s < left_s]
 
 
-def _column(values: Floats) -> Column:
-    return [value if math.isfinite(value) else None for value in values.tolist()]
+def _columns(edges: Floats) -> list[Column]:
+    """Edges (H, 17) as lists, null where there is none."""
+    columns: list[Column] = edges.tolist()
+    if np.isfinite(edges).all():
+        return columns
+    return [[value if math.isfinite(value) else None for value in column]
+            for column in edges.tolist()]

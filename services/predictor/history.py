@@ -43,6 +43,8 @@ class History:
     """The newest row's instant, whether or not it had a smile."""
     spacing_s: float = math.inf
     """Of the newest two rows; infinite while there is one only."""
+    _times: Floats | None = None
+    """Epoch seconds of the samples, once asked for since the newest row."""
 
     @classmethod
     def before(cls, at: datetime, samples: Iterable[Sample], span_s: float) -> "History":
@@ -63,7 +65,7 @@ class History:
         """
         if at > self.last_at:
             self.spacing_s = (at - self.last_at).total_seconds()
-        self.last_at = at
+        self.last_at, self._times = at, None
         while self.samples and self.samples[-1].at >= at:
             self.samples.pop()
         if sample is not None:
@@ -78,13 +80,13 @@ class History:
 
     def window(self, step_s: float, window: int) -> SmileWindow | None:
         """The last `window` samples at a distance of `step_s`; None where one is missing."""
-        times = self._times()
+        times = self._known_times()
         found = window_indices(times, times[-1], step_s, window, step_s / 2)
         return None if found is None else self._take([int(place) for place in found])
 
     def recent(self, step_s: float, window: int) -> Floats:
         """Grid smiles (window, 17) at those distances, newest last, NaN where one is missing."""
-        times = self._times()
+        times = self._known_times()
         lags = times[-1] - step_s * np.arange(window - 1, -1, -1.0)
         places = np.searchsorted(times, lags + ROUNDING_S, side="right") - 1
         missing = (places < 0) | (times[places] <= lags - step_s / 2)
@@ -92,8 +94,10 @@ class History:
         grids[missing] = np.nan
         return grids
 
-    def _times(self) -> Floats:
-        return np.array([sample.at.timestamp() for sample in self.samples])
+    def _known_times(self) -> Floats:
+        if self._times is None:
+            self._times = np.array([sample.at_s for sample in self.samples])
+        return self._times
 
     def _take(self, places: list[int]) -> SmileWindow:
         taken = [self.samples[place] for place in places]

@@ -17,6 +17,8 @@ class Sample:
     """What a window needs of a feature row; NaN where it has no smile."""
 
     at: datetime
+    at_s: float
+    """Epoch seconds of `at`."""
     tau: float
     underlying: float
     forward: float
@@ -42,7 +44,7 @@ def as_sample(at: datetime, tau: float, underlying: float | None, forward: float
     """The sample of a row's columns, null as NaN."""
     if len(grid_vol) != GRID_SIZE or len(features) != len(INSTANT_FEATURES):
         return None
-    return Sample(at, tau, _float(underlying), _float(forward), _float(atm_vol),
+    return Sample(at, at.timestamp(), tau, _float(underlying), _float(forward), _float(atm_vol),
                   np.array(grid_vol, dtype=np.float64), np.array(features, dtype=np.float64))
 
 

@@ -20,6 +20,7 @@ from ml.bands import (
     step_of,
 )
 from ml.smile.grid import GRID_Z
+from ml.smile.grid_repair import butterfly, has_butterfly, repair
 
 SESSION, QUOTES, EXPIRIES = 390, 20, 3
 STEP_S = 60.0
@@ -184,11 +185,34 @@ def test_an_issue_without_a_band_has_none_and_one_with_impossible_edges_is_held(
     nothing = np.stack([np.full(17, np.nan), np.zeros(17), np.full(17, np.nan)])
     beyond = np.stack([np.full(17, -1.0), np.zeros(17), np.full(17, 100.0)])
 
-    without, held = issue(np.full(17, 0.2), nothing, 0.1), issue(np.full(17, 0.2), beyond, 0.1)
+    made = issue(np.full(17, 0.2), np.stack([nothing, beyond]), np.array([0.1, 0.2]))
 
-    assert np.isnan(without.lower).all() and np.isnan(without.upper).all()
-    assert without.smile == pytest.approx(np.full(17, 0.2))
-    assert (held.lower > 0.0).all() and np.isfinite(held.upper).all()
+    assert np.isnan(made.lower[0]).all() and np.isnan(made.upper[0]).all()
+    assert made.smile == pytest.approx(np.full((2, 17), 0.2))
+    assert (made.lower[1] > 0.0).all() and np.isfinite(made.upper[1]).all()
+    assert made.moved.tolist() == [0.0, 0.0]
+
+
+def test_an_issue_is_repaired_where_it_has_arbitrage_as_alone_and_not_past_expiry():
+    kink = np.zeros((3, 3, 17))
+    kink[1:, 1, 8] = 0.05
+
+    made = issue(np.full(17, 0.2), kink, np.array([0.1, 0.1, -0.001]))
+
+    assert (made.moved > 0.0).tolist() == [False, True, False]
+    assert made.smile[1] == pytest.approx(repair(0.2 + kink[1, 1], 0.1)[0], abs=1e-12)
+    assert (made.lower <= made.smile).all() and (made.smile <= made.upper).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), size=st.floats(0.0, 0.03))
+def test_what_is_checked_together_is_found_as_each_alone(seed, size):
+    smiles = 0.2 + size * np.random.default_rng(seed).normal(size=(6, 17)).cumsum(axis=1) / 4
+    tau = np.geomspace(0.003, 2.0, 6)
+
+    alone = [butterfly(smile, one).min() < 0 for smile, one in zip(smiles, tau, strict=True)]
+
+    assert has_butterfly(smiles, tau).tolist() == alone
 
 
 def seen(mid, tau=0.1):

@@ -153,17 +153,17 @@ def test_the_model_s_anchors_stand_in_by_horizon_with_the_contract_s_band():
     assert np.array(made[0].upper) - made[0].smile == pytest.approx(0.02)
 
 
-def test_of_a_short_history_the_tuned_ewma_stands_in_and_gaps_repeat_the_row_before():
+def test_of_a_short_history_the_tuned_ewma_of_what_is_known_stands_in():
     recent = np.full((10, 17), np.nan)
     recent[[3, 6, 9]] = np.array([0.2, 0.22, 0.24])[:, None]
     given = Case(feature_row(START), filtered_smile(recent, 0.5), recent, None)
 
     made = baseline_forecasts(given, shape_of())
 
-    filled = np.array([0.2] * 6 + [0.22] * 3 + [0.24])
-    weights = 0.5 ** np.arange(9, -1, -1.0)
+    weights = 0.5 ** np.array([9, 3, 0])
+    expected = weights @ [0.2, 0.22, 0.24] / weights.sum()
     assert {one.model_name for one in made} == {"ewma"}
-    assert made[0].smile == pytest.approx([filled @ weights / weights.sum()] * 17)
+    assert made[0].smile == pytest.approx([expected] * 17)
 
 
 def test_a_contract_without_an_ewma_leaves_the_filtered_smile_to_a_short_history():
