@@ -5,7 +5,7 @@ go. Nothing is registered. A history of one day is cut by time, and that is said
 """
 
 import argparse
-import math
+import itertools
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,11 +16,12 @@ from rich.console import Console
 from ml.args import KINDS, NETWORKS, Config, DataArgs
 from ml.dataset import Dataset
 from ml.errors import ConfigError, OutputError
+from ml.evaluation.details import details
 from ml.evaluation.report import Judged, Report, as_json, facts, judge, report
 from ml.evaluation.tables import LEGEND, span, tables, verdict
 from ml.options import config_of, dataset_of, guarded, parser
 from ml.progress import Progress
-from ml.spacing import at_spacing, spacing_of
+from ml.spacing import SESSION_S, at_spacing, spacing_of
 from ml.walk import Walked, walk
 
 ALL = "all"
@@ -74,9 +75,10 @@ def _config(options: argparse.Namespace, kind: str) -> Config:
 def _spaced(configs: Sequence[Config], options: argparse.Namespace,
             progress: Progress) -> list[Config]:
     """The configurations with the step of the quotes, or the one asked for, if that is coarser."""
-    rows_s = spacing_of(options.quotes, options.until) if options.quotes else float("nan")
-    coarser = max(options.step or 0.0, 0.0 if math.isnan(rows_s) else rows_s)
-    data = at_spacing(configs[0].data, coarser)
+    rows_s = spacing_of(options.quotes, options.until) if options.quotes else 0.0
+    # An instant a day has no step; what is too little is said when the samples are made.
+    coarser = [one for one in (options.step or 0.0, rows_s) if one < SESSION_S]
+    data = at_spacing(configs[0].data, max(coarser, default=0.0))
     if data != configs[0].data:
         told = ", ".join(span(horizon_s) for horizon_s in data.horizons_s)
         progress.say(f"rows are {span(data.step_s)} apart; horizons: {told}")
@@ -94,7 +96,8 @@ def show(found: Report) -> None:
         console = Console(width=140)
     _say(facts(found))
     evaluations = [judged.evaluation for judged in found.judged]
-    for table in tables(evaluations):
+    more = (table for judged in found.judged for table in details(judged))
+    for table in itertools.chain(tables(evaluations), more):
         console.print()
         console.print(table)
     _say(["", *LEGEND, ""])

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
-import numpy as np
-
 from ml.baselines import FILTERED
 from ml.evaluation import plots
+from ml.evaluation.details import seeds, weights
 from ml.evaluation.report import Judged, Report, facts
 from ml.evaluation.scores import HorizonScore
 from ml.evaluation.tables import LEGEND, interval, label, p_value, share, span, verdict
@@ -56,15 +55,16 @@ def _body(report: Report) -> Iterator[str]:
 
 def _kind(judged: Judged) -> Iterator[str]:
     evaluation = judged.evaluation
+    heads = ["", *_spans(evaluation.horizons)]
     yield f"<h2>{escape(evaluation.kind)}</h2>"
     yield _skill(judged)
     yield "<h3>R² against each baseline, and the p-value of equal squared errors</h3>"
     yield _significance(judged)
     if len(judged.seeds) > 1:
-        yield "<h3>Seeds</h3>"
-        yield _seeds(judged)
-    yield "<h3>Weight of the network against its anchor, by fold</h3>"
-    yield _weights(judged)
+        yield "<h3>R² by seed, against filtered persistence / the best baseline</h3>"
+        yield _table(heads, seeds(judged), lines=(len(judged.seeds),))
+    yield "<h3>Weight of the model against its anchor, by fold; 0 is the anchor alone</h3>"
+    yield _table(heads, weights(judged))
     yield "<h3>Errors by bucket; the colour is R² against the best baseline</h3>"
     yield _figure(plots.buckets(evaluation), 9.5, 4.2)
     yield "<h3>Bands</h3>"
@@ -129,26 +129,6 @@ def _significance(judged: Judged) -> str:
             "the same" if one.r2 == 0.0 else f"{share(one.r2)} (p {p_value(one.p_value)})"
             for one in found)])
     return _table(["", *_spans(horizons)], rows)
-
-
-def _seeds(judged: Judged) -> str:
-    horizons = judged.evaluation.horizons
-    rows = [[f"seed {one.seed}: R² against filtered, the best baseline", *(
-        f"{share(filtered)}, {share(best)}" for filtered, best
-        in zip(one.r2_filtered, one.r2_best, strict=True))] for one in judged.seeds]
-    filtered, best = (np.array([getattr(one, name) for one in judged.seeds])
-                      for name in ("r2_filtered", "r2_best"))
-    spread = zip(filtered.std(axis=0, ddof=1), best.std(axis=0, ddof=1), strict=True)
-    rows.append(["standard deviation over seeds", *(f"{a:.2%}, {b:.2%}" for a, b in spread)])
-    return _table(["", *_spans(horizons)], rows, lines=(len(judged.seeds),))
-
-
-def _weights(judged: Judged) -> str:
-    rows = [[f"fold {one.fold + 1}, {one.training:,} samples", *(
-        f"{weight:.2f} on {label(anchor)}"
-        for weight, anchor in zip(one.shrinkage, one.anchor, strict=True))]
-        for one in judged.weights]
-    return _table(["", *(span(horizon_s) for horizon_s in judged.config.data.horizons_s)], rows)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], lines: Sequence[int] = ()) -> str:

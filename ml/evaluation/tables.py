@@ -40,7 +40,7 @@ def tables(evaluations: Sequence[Evaluation]) -> Iterator[Table]:
 def errors(evaluations: Sequence[Evaluation]) -> Table:
     """RMSE of every model and baseline by horizon."""
     horizons = evaluations[0].horizons
-    table = _table("Errors by horizon (RMSE, bp)", "", *(span(one.horizon_s) for one in horizons))
+    table = titled("Errors by horizon (RMSE, bp)", "", *(span(one.horizon_s) for one in horizons))
     for evaluation in evaluations:
         table.add_row(evaluation.kind, *(_bp(one.rmse_bp) for one in evaluation.horizons))
     table.add_section()
@@ -58,7 +58,7 @@ def errors(evaluations: Sequence[Evaluation]) -> Table:
 def skill(evaluation: Evaluation) -> Table:
     """What the model adds, and how good its bands are."""
     horizons = evaluation.horizons
-    table = _table(f"{evaluation.kind}: skill and bands", "",
+    table = titled(f"{evaluation.kind}: skill and bands", "",
                    *(span(one.horizon_s) for one in horizons))
     rows: tuple[tuple[str, Callable[[HorizonScore], str]], ...] = (
         ("R² against filtered persistence", lambda one: share(one.against(FILTERED).r2)),
@@ -85,7 +85,7 @@ def skill(evaluation: Evaluation) -> Table:
 def significance(evaluation: Evaluation) -> Table:
     """The model's R² against each baseline, with the p-value of equal squared errors."""
     horizons = evaluation.horizons
-    table = _table(f"{evaluation.kind}: R² against each baseline (p-value)", "",
+    table = titled(f"{evaluation.kind}: R² against each baseline (p-value)", "",
                    *(span(one.horizon_s) for one in horizons))
     for rival in horizons[0].rivals:
         found = [one.against(rival.name) for one in horizons]
@@ -98,7 +98,7 @@ def significance(evaluation: Evaluation) -> Table:
 def buckets(evaluation: Evaluation) -> Table:
     """R² against filtered persistence and the errors by bucket, each by itself."""
     horizons = [one.horizon_s for one in evaluation.horizons]
-    table = _table(f"{evaluation.kind}: RMSE in bp, R² against the best baseline, and adaptive "
+    table = titled(f"{evaluation.kind}: RMSE in bp, R² against the best baseline, and adaptive "
                    "coverage by bucket", "", *map(span, horizons))
     for names in (MONEYNESS, MATURITY, TIME_OF_DAY):
         for name in names:
@@ -140,7 +140,8 @@ def verdict(evaluation: Evaluation) -> Iterator[str]:
                f"baseline: R² {share(best.r2)}, {how}.")
 
 
-def _table(title: str, *columns: str) -> Table:
+def titled(title: str, *columns: str) -> Table:
+    """An empty table; the first column is words, the others numbers."""
     table = Table(title=title, title_justify="left", caption_justify="left")
     for place, name in enumerate(columns):
         table.add_column(name, justify="right" if place else "left", no_wrap=True)

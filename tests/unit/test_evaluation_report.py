@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ml.errors import OutputError
 from ml.evaluation import plots
+from ml.evaluation.details import details
 from ml.evaluation.importance import groups_of
 from ml.evaluation.page import page
 from ml.evaluation.report import as_json, facts, judge, report
@@ -120,6 +121,15 @@ def test_one_day_and_too_much_skill_are_warned_of(whole, judged):
     assert "one day only" in said[1]
     assert "+35%" in said[2]
     assert "leakage" in said[2]
+
+
+def test_details_show_each_seed_fold_and_group(judged):
+    shown = "".join(printed(table) for table in details(judged))
+    assert all(f"│ seed {number} " in shown for number in (0, 1))
+    assert "│ standard deviation " in shown
+    assert "0.50 on tuned EWMA" in shown
+    assert "0.00 on filtered persistence" in shown
+    assert "│ smile's deviations " in shown
 
 
 def test_shuffling_hurts_only_where_the_model_listens(judged):
