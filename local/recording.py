@@ -13,12 +13,14 @@ import pandas as pd
 import yaml
 
 from ml import args
-from ml.args import Config, DataArgs
+from ml.args import Config
 from ml.calendar import NEW_YORK
 from ml.errors import QuotesFileError, SmileError
 from ml.quotes.format import read_quotes, write_quotes
 
 TRAINING_SHARE = 0.6
+TEST_SHARE = 0.25
+"""Of a history of one day: there is little, and the replay judges as well."""
 
 
 def cut(quotes: pd.DataFrame, share: float = TRAINING_SHARE) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -35,33 +37,11 @@ def cut(quotes: pd.DataFrame, share: float = TRAINING_SHARE) -> tuple[pd.DataFra
     return quotes[earlier], quotes[~earlier]
 
 
-def fold_shares(seconds: float, data: DataArgs) -> dict[str, float]:
-    """Shares of a one-day history of that length, for validation and test.
-
-    A fold gives up its end, as long as the longest horizon, so that no target reaches into the
-    next one. Of what is left training gets a half, validation and test a quarter each; the
-    defaults would leave a short day without validation. Empty if nothing is left.
-
-    >>> fold_shares(201 * 60.0, DataArgs())  # 162 minutes of forecasts, 102 of them in folds
-    {'validation_share': 0.343, 'test_share': 0.157}
-    """
-    lost = max(data.horizons_s)
-    usable = seconds - data.step_s * (data.window - 1) - lost
-    quarter = (usable - 2 * lost) / 4
-    if quarter <= 0:
-        return {}
-    return {"validation_share": round((lost + quarter) / usable, 3),
-            "test_share": round(quarter / usable, 3)}
-
-
 def training_configuration(history: pd.DataFrame) -> Config:
-    """The default model's configuration, its folds cut to what the history has."""
-    default = args.load(args.of_kind("gru"))
-    times = history["ts"]
-    if times.dt.tz_convert(str(NEW_YORK)).dt.date.nunique() > 1:
-        return default
-    shares = fold_shares((times.max() - times.min()).total_seconds(), default.data)
-    return args.load(args.of_kind("gru"), {"data": {"within_day": True, **shares}})
+    """The default model's configuration; one day is split by time, and trained on once."""
+    days = history["ts"].dt.tz_convert(str(NEW_YORK)).dt.date.nunique()
+    within_day = {"within_day": True, "folds": 1, "test_share": TEST_SHARE} if days == 1 else {}
+    return args.load(args.of_kind("gru"), {"data": within_day})
 
 
 def prepare(file: Path, folder: Path) -> str:

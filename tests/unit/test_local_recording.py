@@ -2,9 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from local.recording import cut, fold_shares, main, prepare, training_configuration
+from local.recording import cut, main, prepare, training_configuration
 from ml import args
-from ml.args import DataArgs
 from ml.errors import QuotesFileError
 from ml.quotes.format import read_quotes, write_quotes
 
@@ -59,20 +58,10 @@ def test_a_file_that_is_no_recording_is_one_sentence(tmp_path, monkeypatch, caps
     assert "bad.parquet" in told and len(told.splitlines()) == 1
 
 
-def test_a_short_day_is_cut_into_folds_that_all_have_windows():
-    history = recording(127)
-    data = training_configuration(history).data
-    lost = max(data.horizons_s) / data.step_s
-    usable = 126 - (data.window - 1) - lost
-    test = data.test_share * usable
-    validation = data.validation_share * usable - lost
-    training = (1 - data.test_share - data.validation_share) * usable - lost
+def test_one_day_is_split_by_time_and_trained_on_once():
+    data = training_configuration(recording(127)).data
     assert data.within_day
-    assert training > validation > 0 and test == pytest.approx(validation, abs=0.2)
-
-
-def test_a_day_too_short_for_folds_is_left_to_the_trainer_to_refuse():
-    assert fold_shares(3600.0, DataArgs()) == {}
+    assert data.folds == 1
 
 
 def test_several_days_are_split_by_day():
