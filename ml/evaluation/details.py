@@ -6,7 +6,7 @@ import numpy as np
 from rich.table import Table
 
 from ml.evaluation.report import Judged
-from ml.evaluation.tables import label, share, span, titled
+from ml.evaluation.tables import label, share, spans, titled
 
 
 def details(judged: Judged) -> Iterator[Table]:
@@ -20,8 +20,7 @@ def details(judged: Judged) -> Iterator[Table]:
 
 
 def _table(judged: Judged, title: str, rows: list[list[str]]) -> Table:
-    table = titled(f"{judged.evaluation.kind}: {title}", "",
-                   *(span(horizon_s) for horizon_s in horizons(judged)))
+    table = titled(f"{judged.evaluation.kind}: {title}", "", *spans(judged.evaluation))
     for row in rows:
         table.add_row(*row)
     return table

@@ -1,14 +1,20 @@
 """The report as one HTML file that needs nothing else: no network, no script."""
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from html import escape
 
-from ml.baselines import FILTERED
 from ml.evaluation import plots
 from ml.evaluation.details import seeds, weights
 from ml.evaluation.report import Judged, Report, facts
-from ml.evaluation.scores import HorizonScore
-from ml.evaluation.tables import LEGEND, interval, label, p_value, share, span, verdict
+from ml.evaluation.tables import (
+    LEGEND,
+    error_rows,
+    significance_rows,
+    skill_rows,
+    spans,
+    verdict,
+)
 
 _CSS = """
 :root { color-scheme: light; }
@@ -25,7 +31,6 @@ th { font-weight: 600; border-bottom: 1px solid #999; }
 tr.line td { border-top: 1px solid #ccc; } td.best { font-weight: 600; }
 td small { color: #777; } figure { margin: 8px 0 4px; } svg { max-width: 100%; height: auto; }
 """
-Row = tuple[str, Callable[[HorizonScore], str]]
 
 
 def page(report: Report) -> str:
@@ -55,11 +60,11 @@ def _body(report: Report) -> Iterator[str]:
 
 def _kind(judged: Judged) -> Iterator[str]:
     evaluation = judged.evaluation
-    heads = ["", *_spans(evaluation.horizons)]
+    heads = ["", *spans(evaluation)]
     yield f"<h2>{escape(evaluation.kind)}</h2>"
-    yield _skill(judged)
-    yield "<h3>R² against each baseline, and the p-value of equal squared errors</h3>"
-    yield _significance(judged)
+    yield _table(heads, skill_rows(evaluation))
+    yield "<h3>R² against each baseline (p-value of equal squared errors)</h3>"
+    yield _table(heads, significance_rows(evaluation))
     if len(judged.seeds) > 1:
         yield "<h3>R² by seed, against filtered persistence / the best baseline</h3>"
         yield _table(heads, seeds(judged), lines=(len(judged.seeds),))
@@ -86,49 +91,11 @@ def _figure(draw: plots.Draw, width: float, height: float) -> str:
 
 
 def _errors(report: Report) -> str:
-    horizons = report.judged[0].evaluation.horizons
-    rows = [[judged.evaluation.kind, *(_bp(one.rmse_bp) for one in judged.evaluation.horizons)]
-            for judged in report.judged]
-    rows += [[label(rival.name), *(
-        f"{_bp(one.against(rival.name).rmse_bp)}{'*' if one.best == rival.name else ''}"
-        for one in horizons)] for rival in horizons[0].rivals]
-    rows += [["median half-spread", *(_bp(one.half_spread_bp) for one in horizons)],
-             ["forecasts", *(f"{one.forecasts:,}" for one in horizons)]]
-    kinds = len(report.judged)
-    return _table(["RMSE, bp (* the best baseline)", *_spans(horizons)], rows,
-                  lines=(kinds, kinds + len(horizons[0].rivals)))
-
-
-def _skill(judged: Judged) -> str:
-    horizons = judged.evaluation.horizons
-    rows: tuple[Row, ...] = (
-        ("R² against filtered persistence", lambda one: share(one.against(FILTERED).r2)),
-        ("90 % interval", lambda one: interval(one.against(FILTERED))),
-        ("best baseline", lambda one: label(one.best)),
-        ("R² against it", lambda one: share(one.against(one.best).r2)),
-        ("90 % interval", lambda one: interval(one.against(one.best))),
-        ("p-value", lambda one: p_value(one.against(one.best).p_value)),
-        ("RMSE / MAE, bp", lambda one: f"{_bp(one.rmse_bp)} / {_bp(one.mae_bp)}"),
-        ("QLIKE × 10⁴ / best baseline's", lambda one: (
-            f"{one.qlike * 1e4:.2f} / {one.against(one.best).qlike * 1e4:.2f}")),
-        ("pinball loss as calibrated / adaptive, bp", lambda one: (
-            f"{one.pinball_bp:.2f} / {one.adaptive_pinball_bp:.2f}")),
-        ("90 % band's coverage as calibrated / adaptive", lambda one: (
-            f"{one.coverage:.1%} / {one.adaptive_coverage:.1%}")),
-        ("90 % band's width as calibrated / adaptive, bp", lambda one: (
-            f"{one.width_bp:.0f} / {one.adaptive_width_bp:.0f}")))
-    return _table(["", *_spans(horizons)], [[name, *map(cell, horizons)] for name, cell in rows])
-
-
-def _significance(judged: Judged) -> str:
-    horizons = judged.evaluation.horizons
-    rows = []
-    for rival in horizons[0].rivals:
-        found = [one.against(rival.name) for one in horizons]
-        rows.append([label(rival.name), *(
-            "the same" if one.r2 == 0.0 else f"{share(one.r2)} (p {p_value(one.p_value)})"
-            for one in found)])
-    return _table(["", *_spans(horizons)], rows)
+    evaluations = [judged.evaluation for judged in report.judged]
+    groups = error_rows(evaluations)
+    ends = itertools.accumulate(len(group) for group in groups)
+    return _table(["RMSE, bp (* the best baseline)", *spans(evaluations[0])],
+                  list(itertools.chain(*groups)), lines=tuple(ends))
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], lines: Sequence[int] = ()) -> str:
@@ -139,11 +106,3 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], lines: Sequence[
         + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n"
         for number, row in enumerate(rows))
     return f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>"
-
-
-def _spans(horizons: Sequence[HorizonScore]) -> list[str]:
-    return [span(one.horizon_s) for one in horizons]
-
-
-def _bp(value: float) -> str:
-    return f"{value:.1f}"

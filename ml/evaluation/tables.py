@@ -39,60 +39,83 @@ def tables(evaluations: Sequence[Evaluation]) -> Iterator[Table]:
 
 def errors(evaluations: Sequence[Evaluation]) -> Table:
     """RMSE of every model and baseline by horizon."""
-    horizons = evaluations[0].horizons
-    table = titled("Errors by horizon (RMSE, bp)", "", *(span(one.horizon_s) for one in horizons))
-    for evaluation in evaluations:
-        table.add_row(evaluation.kind, *(_bp(one.rmse_bp) for one in evaluation.horizons))
-    table.add_section()
-    for rival in horizons[0].rivals:
-        table.add_row(label(rival.name), *(
-            _bp(one.against(rival.name).rmse_bp) + ("*" if one.best == rival.name else "")
-            for one in horizons))
-    table.add_section()
-    table.add_row("median half-spread", *(_bp(one.half_spread_bp) for one in horizons))
-    table.add_row("forecasts", *(f"{one.forecasts:,}" for one in horizons))
+    table = titled("Errors by horizon (RMSE, bp)", "", *spans(evaluations[0]))
+    for group in error_rows(evaluations):
+        for row in group:
+            table.add_row(*row)
+        table.add_section()
     table.caption = "* the best baseline"
     return table
 
 
+def error_rows(evaluations: Sequence[Evaluation]) -> list[list[list[str]]]:
+    """Rows of the models, of the baselines, and of what they are to be seen beside."""
+    horizons = evaluations[0].horizons
+    models = [[one.kind, *(_bp(horizon.rmse_bp) for horizon in one.horizons)]
+              for one in evaluations]
+    baselines = [[label(rival.name), *(
+        _bp(one.against(rival.name).rmse_bp) + ("*" if one.best == rival.name else "")
+        for one in horizons)] for rival in horizons[0].rivals]
+    return [models, baselines, [
+        ["median half-spread", *(_bp(one.half_spread_bp) for one in horizons)],
+        ["forecasts", *(f"{one.forecasts:,}" for one in horizons)]]]
+
+
 def skill(evaluation: Evaluation) -> Table:
     """What the model adds, and how good its bands are."""
-    horizons = evaluation.horizons
-    table = titled(f"{evaluation.kind}: skill and bands", "",
-                   *(span(one.horizon_s) for one in horizons))
-    rows: tuple[tuple[str, Callable[[HorizonScore], str]], ...] = (
-        ("R² against filtered persistence", lambda one: share(one.against(FILTERED).r2)),
-        ("  90 % interval", lambda one: interval(one.against(FILTERED))),
-        ("best baseline", lambda one: label(one.best)),
-        ("R² against it", lambda one: share(one.against(one.best).r2)),
-        ("  90 % interval", lambda one: interval(one.against(one.best))),
-        ("  p-value", lambda one: p_value(one.against(one.best).p_value)),
-        ("MAE, bp", lambda one: _bp(one.mae_bp)),
-        ("QLIKE × 10⁴, best baseline's", lambda one: (
-            f"{one.qlike * 1e4:.2f}, {one.against(one.best).qlike * 1e4:.2f}")),
-        ("pinball loss, adaptive, bp", lambda one: (
-            f"{one.pinball_bp:.2f}, {one.adaptive_pinball_bp:.2f}")),
-        ("coverage of the 90 % band, static", lambda one: f"{one.coverage:.1%}"),
-        ("  adaptive, as issued live", lambda one: f"{one.adaptive_coverage:.1%}"),
-        ("width of the band, adaptive, bp", lambda one: (
-            f"{one.width_bp:.0f}, {one.adaptive_width_bp:.0f}")),
-    )
-    for name, cell in rows:
-        table.add_row(name, *map(cell, horizons))
+    table = titled(f"{evaluation.kind}: skill and bands", "", *spans(evaluation))
+    for row in skill_rows(evaluation):
+        table.add_row(*row)
     return table
+
+
+_SKILL: tuple[tuple[str, Callable[[HorizonScore], str]], ...] = (
+    ("R² against filtered persistence", lambda one: share(one.against(FILTERED).r2)),
+    ("  90 % interval", lambda one: interval(one.against(FILTERED))),
+    ("best baseline", lambda one: label(one.best)),
+    ("R² against it", lambda one: share(one.against(one.best).r2)),
+    ("  90 % interval", lambda one: interval(one.against(one.best))),
+    ("  p-value", lambda one: p_value(one.against(one.best).p_value)),
+    ("RMSE / MAE, bp", lambda one: f"{_bp(one.rmse_bp)} / {_bp(one.mae_bp)}"),
+    ("QLIKE × 10⁴ / best baseline's", lambda one: (
+        f"{one.qlike * 1e4:.2f} / {one.against(one.best).qlike * 1e4:.2f}")),
+    ("pinball loss, as calibrated / adaptive, bp", lambda one: (
+        f"{one.pinball_bp:.2f} / {one.adaptive_pinball_bp:.2f}")),
+    ("90 % band's coverage, as calibrated / adaptive", lambda one: (
+        f"{one.coverage:.1%} / {one.adaptive_coverage:.1%}")),
+    ("90 % band's width, as calibrated / adaptive, bp", lambda one: (
+        f"{one.width_bp:.0f} / {one.adaptive_width_bp:.0f}")),
+)
+
+
+def skill_rows(evaluation: Evaluation) -> list[list[str]]:
+    """A row per figure: its name, and its value by horizon."""
+    return [[name, *map(cell, evaluation.horizons)] for name, cell in _SKILL]
 
 
 def significance(evaluation: Evaluation) -> Table:
     """The model's R² against each baseline, with the p-value of equal squared errors."""
-    horizons = evaluation.horizons
     table = titled(f"{evaluation.kind}: R² against each baseline (p-value)", "",
-                   *(span(one.horizon_s) for one in horizons))
-    for rival in horizons[0].rivals:
-        found = [one.against(rival.name) for one in horizons]
-        table.add_row(label(rival.name), *(
-            "the same" if one.r2 == 0.0 else f"{share(one.r2)} ({p_value(one.p_value)})"
-            for one in found))
+                   *spans(evaluation))
+    for row in significance_rows(evaluation):
+        table.add_row(*row)
     return table
+
+
+def significance_rows(evaluation: Evaluation) -> list[list[str]]:
+    """A row per baseline."""
+    horizons = evaluation.horizons
+    return [[label(rival.name), *(_against(one.against(rival.name)) for one in horizons)]
+            for rival in horizons[0].rivals]
+
+
+def _against(rival: Rival) -> str:
+    return "the same" if rival.r2 == 0.0 else f"{share(rival.r2)} ({p_value(rival.p_value)})"
+
+
+def spans(evaluation: Evaluation) -> list[str]:
+    """The horizons in words."""
+    return [span(one.horizon_s) for one in evaluation.horizons]
 
 
 def buckets(evaluation: Evaluation) -> Table:
