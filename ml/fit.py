@@ -45,7 +45,7 @@ def fit(samples: Samples, fold: Fold, scaler: StandardScaler, anchor: Linear, co
     """
     args = config.fit
     torch.set_num_threads(args.threads)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # the other way in takes seconds to import
     torch.manual_seed(args.seed)
     training, validation = (Batches(samples, part, scaler)
                             for part in (fold.training, fold.validation))

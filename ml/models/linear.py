@@ -34,9 +34,11 @@ class LinearChange(nn.Module):
         deviations = windows[:, :, DEVIATIONS] * self.scale + self.mean  # (B, W, G)
         weights = self.base * fresh(deviations)[:, None]  # (B, H, W)
         change = weights @ deviations / weights.sum(dim=2, keepdim=True)  # (B, H, G)
-        scores = deviations @ self.loadings.T  # (B, W, R)
-        moves = torch.einsum("hrw,bwr->bhr", self.weights, scores)  # (B, H, R)
-        return (change + moves @ self.loadings) * self.speaks  # (B, H, G)
+        if len(self.loadings):
+            scores = deviations @ self.loadings.T  # (B, W, R)
+            moves = torch.einsum("hrw,bwr->bhr", self.weights, scores)  # (B, H, R)
+            change = change + moves @ self.loadings  # (B, H, G)
+        return change * self.speaks  # (B, H, G)
 
 
 def fresh(deviations: Tensor) -> Tensor:

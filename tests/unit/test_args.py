@@ -35,6 +35,8 @@ def test_single_values_go_over_the_file_and_none_leaves_it():
     ("data: {horizons_s: [300, 60]}", "horizons_s"),
     ("data: {horizons_s: [30]}", "step_s"),
     ("data: {filter_weight: 0}", "filter_weight"),
+    ("model: {without: [colour]}", "colour"),
+    ("model: {components: 18}", "components"),
     ("fit: {quantiles: [0.1, 0.4, 0.9]}", "quantiles"),
     ("- 1", "groups"),
     ("model: {", "not YAML"),
