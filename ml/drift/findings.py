@@ -1,7 +1,7 @@
 """What a check for drift finds, and what is made of several checks after one another."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -19,6 +19,9 @@ CERTAIN = 1.645
 """Standard errors that lost skill must be clear of zero by: one-sided 5 %."""
 CALENDAR = ("log_tau", "session_sin", "session_cos")
 """Features that only tell the time: of a recent day they are never spread as over many."""
+LOGARITHMS: dict[str, tuple[str, Callable[[Floats], Floats]]] = {
+    "log_atm_vol": ("atm_vol", np.log), "log_quote_age": ("quote_age_s", np.log1p)}
+"""Columns of a window that are a function of one of the instant's."""
 WORDS: dict[str, str] = {"feature": "the features have drifted",
                          "residual": "its errors have grown",
                          "skill": "it is worse than the best baseline"}
@@ -49,11 +52,22 @@ def feature_findings(contract: ModelContract, at_s: Floats, features: Floats) ->
     reference counts as many samples as training had windows, though they were dependent too.
     """
     reference = contract.reference
-    return [Finding("feature", name,
-                    shift(np.asarray(quantiles), contract.samples,
-                          features[:, INSTANT_FEATURES.index(name)], at_s))
+    return [Finding("feature", name, shift(np.asarray(quantiles), contract.samples, values, at_s))
             for name, quantiles in zip(reference.names, reference.quantiles, strict=True)
-            if name in INSTANT_FEATURES and name not in CALENDAR]
+            if name not in CALENDAR and (values := column(name, features)) is not None]
+
+
+def column(name: str, features: Floats) -> Floats | None:
+    """The values (n,) of a feature of the reference, of `INSTANT_FEATURES` (n, F).
+
+    None for one that an instant alone does not tell.
+    """
+    of, function = LOGARITHMS.get(name, (name, np.asarray))
+    if of not in INSTANT_FEATURES:
+        return None
+    with np.errstate(all="ignore"):
+        values: Floats = function(features[:, INSTANT_FEATURES.index(of)])
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 @dataclass(frozen=True, slots=True)

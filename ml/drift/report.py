@@ -12,10 +12,9 @@ from html import escape
 import numpy as np
 
 from ml.contract import ModelContract
-from ml.drift.findings import Finding, Kind
+from ml.drift.findings import Finding, Kind, column
 from ml.drift.statistics import shares
 from ml.drift.tables import Asked
-from ml.features import INSTANT_FEATURES
 from ml.smile.report import columns
 from ml.types import Floats
 
@@ -27,9 +26,11 @@ SUBJECTS: dict[Kind, str] = {"feature": "feature", "residual": "seconds ahead",
                              "skill": "seconds ahead"}
 VERDICTS = {True: "found", False: "no", None: "too few to tell"}
 NOTES: dict[Kind, str] = {
-    "feature": "worth: how many independent samples the dependent ones are; PSI: population "
-               "stability index, drift from `limit` on; KS: Kolmogorov-Smirnov distance, p: by "
-               "chance; outside: share beyond all of the training fold.",
+    "feature": "Bars: the recent share of each tenth of the training fold, whose own is the line; "
+               "below, its least, middle and greatest value. worth: how many independent samples "
+               "the dependent ones are; PSI: population stability index, drift from `limit` on; "
+               "KS: Kolmogorov-Smirnov distance, p: by chance; outside: share beyond all of the "
+               "training fold.",
     "residual": "The root mean square errors of blocks of time; found where they are spread "
                 "otherwise and greater.",
     "skill": "Skill is 1 − MSE(model) / MSE(best baseline) on the same forecasts; found where the "
@@ -134,16 +135,16 @@ def _cells(kind: Kind) -> list[tuple[str, Cell]]:
             ("PSI", lambda one: _number(one.shift.psi, ".3f")),
             ("limit", lambda one: _number(one.shift.psi_limit, ".2f")),
             ("KS", lambda one: _number(one.shift.ks, ".3f")),
-            ("p", lambda one: _number(one.shift.p_value, ".2g")),
+            ("p", lambda one: _p_value(one.shift.p_value)),
             ("outside", lambda one: _number(one.shift.outside, ".1%")), verdict]
 
 
 def _figure(report: Report, finding: Finding) -> str:
     reference = report.contract.reference
     quantiles = np.asarray(reference.quantiles[reference.names.index(finding.subject)])
-    values = report.features[:, INSTANT_FEATURES.index(finding.subject)]
-    values = values[np.isfinite(values)]
-    drawn = _bars(quantiles, values, bool(finding.found)) if values.size else ""
+    values = column(finding.subject, report.features)
+    known = np.empty(0) if values is None else values[np.isfinite(values)]
+    drawn = _bars(quantiles, known, bool(finding.found)) if known.size else ""
     return f"<figure><figcaption>{escape(finding.subject)}</figcaption>{drawn}</figure>"
 
 
@@ -167,6 +168,10 @@ def _bars(quantiles: Floats, values: Floats, found: bool, width: int = 230,
             f'<text x="{width}" y="{height - 2}" text-anchor="end">{quantiles[-1]:.3g}</text>')
     return (f'<svg viewBox="0 0 {width} {height}" role="img"><line x1="0" x2="{width}" '
             f'y1="{floor}" y2="{floor}" stroke="#999"/>{"".join(parts)}{ends}</svg>')
+
+
+def _p_value(value: float) -> str:
+    return "<1e-6" if value < 1e-6 else _number(value, ".2g")
 
 
 def _number(value: float, form: str) -> str:

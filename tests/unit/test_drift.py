@@ -7,6 +7,7 @@ from scipy.stats import ks_1samp
 from ml.contract import PERCENTILES
 from ml.drift.findings import (
     Errors,
+    column,
     feature_findings,
     persistent,
     reasons,
@@ -149,6 +150,17 @@ def test_features_are_looked_up_by_name_and_those_that_tell_the_time_left_out():
     [found] = feature_findings(contract, np.arange(200.0), features)
 
     assert (found.kind, found.subject, found.found) == ("feature", "skew", True)
+
+
+def test_a_window_s_logarithms_are_taken_of_the_instant_s_features():
+    features = np.full((3, len(INSTANT_FEATURES)), np.nan)
+    features[:, INSTANT_FEATURES.index("atm_vol")] = [0.2, -1.0, np.nan]
+    features[:, INSTANT_FEATURES.index("quote_age_s")] = [0.0, 1.0, 3.0]
+
+    assert column("log_atm_vol", features) == pytest.approx([np.log(0.2), np.nan, np.nan],
+                                                            nan_ok=True)
+    assert column("log_quote_age", features) == pytest.approx(np.log([1.0, 2.0, 4.0]))
+    assert column("forward_return", features) is None
 
 
 def errors(level, baselines, blocks=40, seed=0):
