@@ -5,6 +5,7 @@ by the worker when it makes the service.
 """
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,14 @@ from services.model_server.settings import load
 if TYPE_CHECKING:
     from services.model_server.models import Pair
 
+SWITCH_S = 5e-4
+"""How long a thread that loads a model may keep one that answers waiting, each time it asks."""
+
 
 @bentoml.asgi_app(binary.app, path=binary.MOUNT)
+# Nobody collects traces, and making them takes longer than the rest of a request's way in.
 @bentoml.service(name="smile-forecaster", workers=1, threads=2, traffic={"timeout": 10},
-                 logging={"access": {"enabled": False}})
+                 logging={"access": {"enabled": False}}, tracing={"excluded_urls": ".*"})
 class SmileForecaster:
     """Forecasts of the model that the alias points at, and of its challenger."""
 
@@ -36,6 +41,7 @@ class SmileForecaster:
         logs.set_up("model_server", settings.log_level)
         logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
         torch.set_num_threads(1)
+        sys.setswitchinterval(SWITCH_S)
         self._models = Models(settings.model_name, settings.model_alias, uri,
                               settings.model_poll_seconds).start()
 
