@@ -143,6 +143,16 @@ def test_the_expiries_of_a_step_are_one_vote_in_any_order():
     assert scales[0] == scales[1] == pytest.approx(np.exp(0.1 * (0.475 - 0.1)))
 
 
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8))
+def test_the_mean_miss_is_what_the_scale_moved_by_over_rate_and_steps(shares):
+    scale = BandScale(rate=0.2)
+    for step, share in enumerate(shares):
+        scale.observe(step, share)
+    steps = len(shares)
+
+    assert np.mean(shares) - 0.1 == pytest.approx(np.log(scale.at(steps)) / (0.2 * steps))
+
+
 @pytest.mark.parametrize(("missed", "bound"), [(1.0, MOST), (0.0, LEAST)])
 def test_the_scale_is_bounded(missed, bound):
     scale = BandScale(rate=0.2)
