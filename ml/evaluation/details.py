@@ -14,7 +14,8 @@ def details(judged: Judged) -> Iterator[Table]:
     if len(judged.seeds) > 1:
         yield _table(judged, "R² by seed, against filtered persistence / the best baseline",
                      seeds(judged))
-    yield _table(judged, "weight of the model against its anchor", weights(judged))
+    yield _table(judged, "weight of the model against its anchor, and what that is",
+                 weights(judged))
     yield _table(judged, "R² lost / pinball loss added when features are shuffled",
                  importances(judged))
 
@@ -48,7 +49,7 @@ def weights(judged: Judged) -> list[list[str]]:
     for one in judged.weights:
         found = zip(judged.config.data.horizons_s, one.shrinkage, one.anchor, strict=True)
         rows.append([f"fold {one.fold + 1}, {one.training:,} samples", *(
-            f"{weight:.2f} on {label(anchor)}" for horizon_s, weight, anchor in found
+            f"{weight:.2f} {label(anchor)}" for horizon_s, weight, anchor in found
             if horizon_s in known)])
     return rows
 

@@ -11,6 +11,8 @@ from ml.evaluation.scores import EVERYTHING, CellScore, Evaluation, HorizonScore
 
 SURE = 0.05
 """A p-value below this is called sure."""
+FEW = 30
+"""A bucket with fewer forecasts is not shown: one of them could make its figures."""
 NAMES = {FILTERED: "filtered persistence", "persistence": "persistence", "ewma": "tuned EWMA",
          "sticky_strike": "sticky strike", "ar": "AR on components", "har": "HAR on components",
          "kalman": "Kalman local level"}
@@ -19,7 +21,8 @@ LEGEND = (
     "MSE(baseline), above 0 the model is better;",
     "in brackets its 90 % interval by block bootstrap. p: Diebold–Mariano, two-sided, with errors "
     "for overlapping horizons; - where too short to tell.",
-    "Best baseline: the one with the least RMSE on these same quotes, as known only afterwards.")
+    "Best baseline: the one with the least RMSE on these same quotes, as known only afterwards. "
+    f"Buckets with fewer than {FEW} forecasts are not shown.")
 
 
 def label(name: str) -> str:
@@ -133,10 +136,10 @@ def buckets(evaluation: Evaluation) -> Table:
 
 
 def single(cells: Sequence[CellScore], horizon_s: int, name: str) -> CellScore | None:
-    """The cell of one bucket by itself at a horizon, if it has forecasts."""
+    """The cell of one bucket by itself at a horizon, if it has at least `FEW` forecasts."""
     for one in cells:
         told = {one.moneyness, one.maturity, one.time_of_day} - {EVERYTHING}
-        if one.horizon_s == horizon_s and told == {name}:
+        if one.horizon_s == horizon_s and told == {name} and one.forecasts >= FEW:
             return one
     return None
 

@@ -15,7 +15,17 @@ from ml.evaluation.details import details
 from ml.evaluation.importance import groups_of
 from ml.evaluation.page import page
 from ml.evaluation.report import as_json, facts, judge, report
-from ml.evaluation.tables import LEGEND, errors, interval, p_value, share, span, tables, verdict
+from ml.evaluation.tables import (
+    LEGEND,
+    errors,
+    interval,
+    p_value,
+    share,
+    single,
+    span,
+    tables,
+    verdict,
+)
 from ml.features import DEVIATIONS, WINDOW_FEATURES
 from tests.unit.judged import CONFIG, HORIZONS, constant, dataset, walked
 
@@ -65,6 +75,14 @@ def test_the_terminal_shows_every_model_baseline_and_horizon(judged):
 def test_the_terminal_fits_140_columns(judged):
     lines = [line for table in tables([judged.evaluation]) for line in printed(table).splitlines()]
     assert max(len(line.rstrip()) for line in [*lines, *LEGEND]) <= 150
+
+
+def test_a_bucket_of_few_forecasts_is_not_shown(judged):
+    cells = [cell for cell in judged.evaluation.cells if cell.horizon_s == 60]
+    name = "z over 0.5"
+    assert single(cells, 60, name).forecasts > 100
+    few = [replace(cell, forecasts=29) for cell in cells]
+    assert single(few, 60, name) is None
 
 
 def test_a_verdict_is_a_sentence_per_horizon(judged):
@@ -127,8 +145,8 @@ def test_details_show_each_seed_fold_and_group(judged):
     shown = "".join(printed(table) for table in details(judged))
     assert all(f"│ seed {number} " in shown for number in (0, 1))
     assert "│ standard deviation " in shown
-    assert "0.50 on tuned EWMA" in shown
-    assert "0.00 on filtered persistence" in shown
+    assert "0.50 tuned EWMA" in shown
+    assert "0.00 filtered persistence" in shown
     assert "│ smile's deviations " in shown
 
 
