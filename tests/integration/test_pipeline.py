@@ -172,7 +172,8 @@ def stages(kafka_bootstrap, database_url):
               running(predictor.run, PredictorSettings(
                   kafka_group=groups[OPTION_FEATURES][0], model_server_url=model_server_url,
                   model_timeout_seconds=5.0, **kafka)),
-              running(monitor.run, MonitorSettings(monitor_interval_seconds=0.2, **common))):
+              running(monitor.run, MonitorSettings(
+                  monitor_interval_seconds=0.2, model_server_url=model_server_url, **common))):
             yield
 
     return start
@@ -221,7 +222,8 @@ def test_scores_of_a_steady_smile_are_small_and_the_band_holds_it(
 
     rows = tables.rows(
         "SELECT quotes, error_bp, persistence_bp, filtered_persistence_bp, sticky_strike_bp, "
-        "half_spread_bp, coverage, observed_at = target_at FROM prediction_scores "
+        "ewma_bp, ar_bp, har_bp, kalman_bp, half_spread_bp, coverage, observed_at = target_at "
+        "FROM prediction_scores "
         "WHERE symbol = %s AND role = 'champion'", symbol)
     assert rows
     for quotes, *errors, half_spread, coverage, on_time in rows:
