@@ -1,0 +1,222 @@
+"""Whole folds: what a model may know, and that it is no worse for it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ml import args
+from ml.args import KINDS
+from ml.baselines import FILTERED, all_changes, changes
+from ml.dataset import make_dataset
+from ml.errors import TrainingDataError
+from ml.evaluation.significance import diebold_mariano
+from ml.features import DEVIATIONS, INSTANT_FEATURES
+from ml.folds import walk_forward
+from ml.forecaster import scaled
+from ml.progress import Progress
+from ml.walk import fit_fold, walk
+from tests.unit.planted import RANDOM_WALK, Market, plant
+
+QUIET = Progress(quiet=True)
+HORIZONS = (60, 300)
+
+
+def config_of(kind="gru", **groups):
+    return args.load(args.of_kind(kind), {
+        **groups, "data": {"horizons_s": HORIZONS, "folds": 1, **groups.get("data", {})}})
+
+
+def small(kind="gru", **groups):
+    network = {"hidden": 8} if kind in args.NETWORKS else {}
+    return config_of(kind, **{**groups, "model": network, "fit": {"epochs": 3, "batch": 64}})
+
+
+def errors(change, actual):
+    """Mean squared error by sample and horizon, (n, H); NaN where unknown."""
+    return ((change - actual) ** 2).mean(axis=2)
+
+
+def judged(dataset, walked):
+    """Squared errors on the test part (n, H): the model's, and each baseline's by name."""
+    test = walked.fold.test
+    windows, actual = test.windows(dataset.samples), test.changes(dataset.samples)
+    own = all_changes(walked.forecaster.contract.baselines, windows[:, :, DEVIATIONS])
+    model = errors(walked.forecaster.predict(windows)[:, :, 1], actual)
+    return model, {name: errors(change, actual) for name, change in own.items()}
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return make_dataset([[plant(Market(0.3, 0.2, 2e-3), days=4, minutes=130, seed=0).series]],
+                        small().data)
+
+
+@pytest.fixture(scope="module")
+def fold(dataset):
+    return walk_forward(dataset)[-1]
+
+
+@pytest.fixture(scope="module")
+def gru(dataset, fold):
+    return fit_fold(dataset, fold, small(), "smile", QUIET)
+
+
+def test_most_of_what_can_be_forecast_is():
+    """The level answers to the last return, a slope reverts: a share of it known, and attained."""
+    figures = [_r2_of_model_and_best(seed) for seed in (0, 1)]
+
+    attained, attainable = np.mean(figures, axis=0)
+    assert (attainable > 0.05).all()
+    assert (attained > 0.6 * attainable).all(), f"{figures}"
+
+
+def _r2_of_model_and_best(seed):
+    """R² against the best baseline of the default model and of the best forecast, (2, H)."""
+    planted = plant(Market(answer=0.2, pull=0.1, slope_vol=3e-3), days=16, minutes=240, seed=seed)
+    config = config_of()
+    dataset = make_dataset([[planted.series]], config.data)
+    walked = fit_fold(dataset, walk_forward(dataset)[-1], config, "smile", QUIET)
+    model, baselines = judged(dataset, walked)
+    test = walked.fold.test
+    best = errors(planted.best(dataset, test), test.changes(dataset.samples))
+    rival = np.min([np.nanmean(loss, axis=0) for loss in baselines.values()], axis=0)
+    return [1.0 - np.nanmean(loss, axis=0) / rival for loss in (model, best)]
+
+
+def test_nobody_wins_on_a_random_walk():
+    """Of 20 markets without anything to forecast, no more are won at 5 % than chance allows."""
+    wins, skill = 0, []
+    for seed in range(20):
+        config = small(data={"horizons_s": (60,)})
+        market = plant(RANDOM_WALK, days=3, minutes=150, seed=seed)
+        dataset = make_dataset([[market.series]], config.data)
+        walked = fit_fold(dataset, walk_forward(dataset)[-1], config, "smile", QUIET)
+        model, baselines = judged(dataset, walked)
+        rival = baselines[walked.forecaster.contract.anchor[0]][:, 0]
+        at_s = dataset.samples.at_s[walked.fold.test.places]
+        test = diebold_mariano(model[:, 0], rival, at_s, 60.0, 60.0)
+        wins += test.statistic < 0.0 and test.p_value < 0.05
+        skill.append(1.0 - model.mean() / rival.mean())
+
+    assert wins <= 3  # of 20 at 5 %, four or more by chance: 1.6 %
+    assert np.mean(skill) < 0.01
+
+
+def test_shuffled_targets_cannot_be_forecast(dataset, fold):
+    order = np.random.default_rng(0).permutation(len(dataset.samples))
+    shuffled = replace(dataset, samples=replace(
+        dataset.samples, change=dataset.samples.change[order],
+        target=dataset.samples.target[order]))
+
+    walked = fit_fold(shuffled, walk_forward(shuffled)[-1], small(), "smile", QUIET)
+
+    model, baselines = judged(shuffled, walked)
+    for place, anchor in enumerate(walked.forecaster.contract.anchor):
+        behind = (baselines[anchor] - model)[:, place]
+        behind = behind[np.isfinite(behind)]
+        error = behind.std() / np.sqrt(len(behind))
+        assert abs(behind.mean()) <= 3.0 * error
+
+
+def test_nothing_of_the_test_part_is_looked_at(dataset, fold, gru):
+    first = fold.test.places[0]
+    samples = {name: np.array(getattr(dataset.samples, name)) for name in ("windows", "change")}
+    samples["windows"][first:], samples["change"][first:] = 7.0, 7.0
+    altered = replace(dataset, samples=replace(dataset.samples, **samples))
+
+    other = fit_fold(altered, fold, small(), "smile", QUIET)
+
+    weights, others = (one.fitted.network.state_dict() for one in (gru, other))
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+    without = {"data_fingerprint": ""}
+    assert replace_fields(other.forecaster.contract, without) == replace_fields(
+        gru.forecaster.contract, without)
+
+
+def replace_fields(contract, values):
+    return type(contract)(**{name: getattr(contract, name)
+                             for name in contract.__struct_fields__} | values)
+
+
+def test_the_contract_tells_where_the_model_comes_from(dataset, fold, gru):
+    contract = gru.forecaster.contract
+    begins = dataset.samples.at_s[fold.test.places[0]]
+
+    assert contract.trained_from.timestamp() == dataset.samples.at_s[0] - 9 * 60.0
+    assert contract.trained_until.timestamp() <= begins
+    assert contract.samples == len(fold.training)
+    assert contract.data_fingerprint == dataset.fingerprint()
+    assert [one.name for one in contract.baselines] == list(args.BASELINES)
+    assert np.array(contract.band_fallback).shape == (2, 17)
+    assert set(contract.reference.names) <= set(INSTANT_FEATURES)
+    assert (np.diff(contract.reference.quantiles, axis=1) >= 0).all()
+
+
+def test_bands_hold_about_what_they_promise(dataset, gru):
+    test = gru.fold.test
+    change, actual = gru.forecaster.predict(test.windows(dataset.samples)), \
+        test.changes(dataset.samples)
+    inside = (change[:, :, 0] <= actual) & (actual <= change[:, :, 2])
+
+    assert inside[np.isfinite(actual)].mean() == pytest.approx(0.9, abs=0.08)
+
+
+@pytest.mark.parametrize("kind", ["ewma", "ar", "sticky_strike"])
+def test_a_baseline_is_served_as_it_is(dataset, fold, kind):
+    walked = fit_fold(dataset, fold, small(kind), "smile", QUIET)
+    windows = fold.test.windows(dataset.samples)
+    [own] = [one for one in walked.forecaster.contract.baselines if one.name == kind]
+
+    lower, median, upper = np.moveaxis(walked.forecaster.predict(windows), 2, 0)
+
+    assert walked.fitted is None
+    assert median == pytest.approx(changes(own, windows[:, :, DEVIATIONS]), abs=1e-8)
+    assert (lower < median).all() and (median < upper).all()
+    assert set(walked.forecaster.contract.anchor) <= {kind, FILTERED}
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attributes")
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_trained_and_exported_and_answers_any_batch(dataset, fold, kind):
+    forecaster = fit_fold(dataset, fold, small(kind), "smile", QUIET).forecaster
+    windows = torch.from_numpy(scaled(forecaster.scaler, dataset.samples.windows[:32]))
+    dynamic = ({0: torch.export.Dim.AUTO},)
+
+    exported = torch.export.export(forecaster.network, (windows[:4],),
+                                   dynamic_shapes=dynamic).module()
+
+    for batch in (1, 32):
+        torch.testing.assert_close(exported(windows[:batch]), forecaster.network(windows[:batch]))
+
+
+def test_silence_is_the_anchor_to_the_last_bit(dataset, gru):
+    silent = replace_fields(gru.forecaster.contract, {"shrinkage": (0.0, 0.0)})
+    forecaster = type(gru.forecaster)(gru.forecaster.network, gru.forecaster.scaler, silent)
+    windows = dataset.samples.windows[:8]
+
+    median = forecaster.predict(windows)[:, :, 1]
+
+    assert median == pytest.approx(forecaster.anchor.changes(windows[:, :, DEVIATIONS]), abs=1e-15)
+
+
+def test_every_fold_is_walked_and_told(dataset):
+    told = []
+    progress = Progress(quiet=True)
+    progress.say = told.append
+    two = replace(dataset, args=small(data={"folds": 2}).data)
+
+    walked = walk(two, small(data={"folds": 2}), "smile", progress, trials=1)
+
+    assert [one.fold.number for one in walked] == list(range(len(walked)))
+    assert sum("to learn from" in line for line in told) == len(walked)
+    assert any(line.startswith("search: kept") for line in told)
+
+
+def test_a_model_that_answers_with_no_number_is_refused(dataset, fold, monkeypatch):
+    monkeypatch.setattr("ml.stacking.raw",
+                        lambda network, scaler, windows: np.full((len(windows), 2, 3, 17), np.nan))
+
+    with pytest.raises(TrainingDataError, match="not numbers"):
+        fit_fold(dataset, fold, small(), "smile", QUIET)
