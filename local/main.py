@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         run=_fetch)
     commands.add_parser(
         "train", add_help=False, help="train a model on what the running stack has seen, and "
-        "register it; takes the options of ml.train").set_defaults(run=_train)
+        "promote it if it is good; takes the options of ml.train").set_defaults(run=_train)
     logs = commands.add_parser("logs", help="follow the log of a part")
     logs.add_argument("part")
     logs.add_argument("-n", type=int, default=40, help="lines to begin with")

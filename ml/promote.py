@@ -144,7 +144,8 @@ def outcome(decision: Decision) -> str:
     sentence = decision.verdict.sentence()
     if decision.forced is not None:
         return f"{sentence}; made {CHAMPION} all the same: {decision.forced}"
-    return f"{sentence}; it {'is' if decision.promoted else 'is not made'} {CHAMPION}"
+    return f"{sentence}; it is {CHAMPION}" if decision.promoted else \
+        f"{sentence}; it stays {CHALLENGER} (--force REASON would make it {CHAMPION})"
 
 
 def as_table(decision: Decision) -> Table:

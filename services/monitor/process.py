@@ -25,7 +25,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 def command(given: Sequence[str], asked: Asked) -> list[str]:
     """What trains: as given, or the trainer on the stored history of the same source."""
-    return list(given) or [sys.executable, "-m", "ml.train", "--from-database", "--register",
+    return list(given) or [sys.executable, "-m", "ml.train", "--from-database", "--promote",
                            "--name", asked.model_name, "--source", asked.source]
 
 

@@ -50,7 +50,7 @@ class MonitorSettings(DatabaseSettings, frozen=True, kw_only=True):
     retrain_timeout_seconds: Seconds = 7200.0
     """A retraining that takes longer is given up."""
     retrain_command: tuple[str, ...] = ()
-    """For `process`, comma-separated; by default `python -m ml.train --from-database --register`,
+    """For `process`, comma-separated; by default `python -m ml.train --from-database --promote`,
     with the served model's name."""
     retrain_cronjob: str = ""
     """For `job`, the CronJob whose template the Job is made from."""

@@ -87,7 +87,7 @@ def test_training_uses_the_running_stack_s_tables_and_registry(own_state, monkey
         main(["train", "--symbol", "SPY", "--epochs", "3", "--within-day"])
 
     program, command, environment = caught.value.args
-    assert command == [program, "-m", "ml.train", "--from-database", "--register",
+    assert command == [program, "-m", "ml.train", "--from-database", "--promote",
                        "--symbol", "SPY", "--epochs", "3", "--within-day"]
     assert environment["SMILE_DATABASE_URL"] == "postgresql://here:1/smile"
     assert environment["MLFLOW_TRACKING_URI"] == "http://here:2"

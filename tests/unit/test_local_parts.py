@@ -64,6 +64,12 @@ def test_a_recording_trains_on_its_first_part_and_replays_the_rest():
     assert wanted["ingest"].env["SMILE_SYMBOL"] == "GOOG"
 
 
+@pytest.mark.parametrize("source", [SOURCES[0], SOURCES[2]], ids=lambda source: source.kind)
+def test_the_first_model_is_champion_whatever_so_little_data_says_and_that_is_noted(source):
+    command = built(source)["train"].command
+    assert "first model" in command[command.index("--force") + 1]
+
+
 def test_services_are_told_to_stay_small():
     for name, part in built(parse("simulator")).items():
         if name not in ("kafka", "prometheus"):
