@@ -24,7 +24,7 @@ LEAN = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 """Small machines: one arena and one thread for each process."""
-FIRST_MODEL = "the demo's first model, which part of a day is too short to judge"
+FIRST_MODEL = "the first model of the demo: without it there would be none to forecast"
 """Why it is made champion where the gate refuses it."""
 
 
