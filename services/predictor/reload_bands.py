@@ -32,8 +32,9 @@ CROSS JOIN LATERAL (
     ORDER BY p.target_at DESC LIMIT 1) p"""
 
 # The forecasts of each expiry's first instant in each step, champion before baseline, that wait
-# for their target or were judged since a time, with what was observed. Materialised, the instants
-# are found first, by a step in the index each.
+# for their target or were judged since a time, with what was observed. MATERIALIZED and OFFSET 0
+# keep the order: the instants first, then each one's forecasts by a step in the index, whatever
+# the planner knows of tables that are just being filled.
 JUDGED = """
 WITH expiries AS (
     SELECT DISTINCT expiry FROM option_features
@@ -50,8 +51,13 @@ firsts AS MATERIALIZED (
         ORDER BY p.made_at LIMIT 1) p)
 SELECT p.role = 'shadow', p.horizon_s, p.expiry, p.made_at, p.target_at, p.smile, p.lower,
        p.upper, o.ts, o.tau, o.forward, o.atm_vol, o.quote_strike, o.quote_mid_iv
-FROM firsts JOIN predicted_smile p ON p.symbol = %(symbol)s AND p.expiry = firsts.expiry
-    AND p.made_at = firsts.made_at AND p.made_at >= %(first)s AND p.made_at <= %(at)s
+FROM firsts
+CROSS JOIN LATERAL (
+    SELECT * FROM predicted_smile p
+    WHERE p.symbol = %(symbol)s AND p.expiry = firsts.expiry AND p.made_at = firsts.made_at
+      AND p.made_at >= %(first)s AND p.made_at <= %(at)s AND p.source = %(source)s
+      AND p.horizon_s = ANY(%(horizons)s)
+    OFFSET 0) p
 LEFT JOIN LATERAL (
     SELECT f.ts, f.tau, f.forward, f.atm_vol, f.quote_strike, f.quote_mid_iv
     FROM option_features f
@@ -60,8 +66,7 @@ LEFT JOIN LATERAL (
       AND f.ts >= p.target_at AND f.ts <= p.target_at + %(tolerance)s
       AND f.ts >= %(first)s AND f.ts <= %(at)s
     ORDER BY f.ts LIMIT 1) o ON true
-WHERE p.source = %(source)s AND p.horizon_s = ANY(%(horizons)s)
-  AND (o.ts >= %(since)s OR (o.ts IS NULL AND p.target_at + %(tolerance)s >= %(at)s))
+WHERE (o.ts >= %(since)s OR (o.ts IS NULL AND p.target_at + %(tolerance)s >= %(at)s))
 ORDER BY p.made_at, p.expiry, p.horizon_s, p.role = 'baseline', p.model_name"""
 
 

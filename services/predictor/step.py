@@ -108,7 +108,7 @@ class PredictorStage:
             return None
         window = history.window(shape.step_s, shape.window)
         values = None if window is None else window_input(window, shape.filter_weight)
-        recent = history.recent(shape.step_s, shape.window)
+        recent = history.recent(shape.step_s, shape.window) if window is None else window.grid_vol
         return Case(row, filtered_smile(recent, shape.filter_weight), recent, values)
 
     def _ask(self, cases: list[Case]) -> list[Answer]:
