@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
+from scipy.stats import norm
 
 from ml.contract import ModelContract
 from ml.drift.statistics import Shift, shift, unknown
@@ -15,8 +16,10 @@ from ml.types import Floats
 Kind = Literal["feature", "residual", "skill"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LEAST_BLOCKS = 8
-CERTAIN = 1.645
-"""Standard errors that lost skill must be clear of zero by: one-sided 5 %."""
+LEVEL = 0.05
+"""Chance at which a model that is as good as any baseline is said to have lost its skill."""
+TOLERATED = 0.005
+"""Share of the best baseline's mean squared error that a model may be worse by."""
 CALENDAR = ("log_tau", "session_sin", "session_cos")
 """Features that only tell the time: of a recent day they are never spread as over many."""
 LOGARITHMS: dict[str, tuple[str, Callable[[Floats], Floats]]] = {
@@ -97,10 +100,11 @@ def residual_finding(horizon_s: int, then: Errors | None, now: Errors) -> Findin
 
 
 def skill_finding(horizon_s: int, now: Errors) -> Finding:
-    """Whether the model is surely worse than the best baseline on the same forecasts.
+    """Whether the model is worse than the best baseline, by more than is tolerated, and surely.
 
-    By the mean difference of squared errors over blocks no shorter than the horizon, which
-    hardly depend on each other: it must lie `CERTAIN` standard errors above zero.
+    By the mean difference of squared errors over blocks no shorter than the horizon, which hardly
+    depend on each other, one-sided at `LEVEL`; the best is picked among several after the fact,
+    so the level is shared among them (Bonferroni).
     """
     rivals = now.baselines[:, np.isfinite(now.baselines).all(axis=0)]
     if not rivals.size or len(now.model) < LEAST_BLOCKS:
@@ -108,8 +112,10 @@ def skill_finding(horizon_s: int, now: Errors) -> Finding:
     best = rivals[:, np.argmin(rivals.sum(axis=0))]
     worse = now.model - best
     error = worse.std(ddof=1) / np.sqrt(len(worse))
-    told = replace(unknown(len(worse)), found=bool(worse.mean() > CERTAIN * error))
-    return Finding("skill", str(horizon_s), told, 1.0 - float(now.model.sum() / best.sum()))
+    certain = norm.isf(LEVEL / rivals.shape[1])
+    skill = 1.0 - float(now.model.sum() / best.sum())
+    lost = bool(skill < -TOLERATED and worse.mean() > certain * error)
+    return Finding("skill", str(horizon_s), replace(unknown(len(worse)), found=lost), skill)
 
 
 def reasons(findings: Iterable[tuple[str, bool | None]], share: float) -> frozenset[str]:

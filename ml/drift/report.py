@@ -34,7 +34,7 @@ NOTES: dict[Kind, str] = {
     "residual": "The root mean square errors of blocks of time; found where they are spread "
                 "otherwise and greater.",
     "skill": "Skill is 1 − MSE(model) / MSE(best baseline) on the same forecasts; found where the "
-             "model is surely worse, by the errors of blocks of time."}
+             "model is worse by more than half a percent, and surely so, by blocks of time."}
 Cell = Callable[[Finding], str]
 _CSS = """
 body { font: 14px/1.5 system-ui, sans-serif; color: #1c1c1c; background: #fff; margin: 0 auto;

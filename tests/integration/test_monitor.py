@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -274,6 +275,24 @@ def test_two_that_ask_within_the_cool_down_retrain_once(url, database):
     assert [row[:3] for row in retrainings(database)] == [
         ("smile", "running", "job-1"), ("another", "running", "job-1"),
         ("smile", "running", "job-2")]
+
+
+def test_many_that_ask_at_the_same_moment_retrain_once(url):
+    launcher, together = FakeLauncher(), threading.Barrier(6)
+
+    def ask():
+        with Database(url, "test") as own:
+            own.rows("SELECT 1")
+            together.wait(30.0)
+            Retraining(own, launcher, 3600.0, 3600.0).ask(wanted())
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30.0)
+
+    assert launcher.started == ["smile"]
 
 
 def test_the_end_of_a_retraining_is_written_down_once(database):

@@ -196,6 +196,22 @@ def test_skill_that_may_be_chance_is_not_lost():
     assert skill_finding(60, wild).found is False
 
 
+def test_a_model_as_good_as_any_baseline_seldom_loses_to_the_luckiest_of_seven():
+    lost = 0
+    for seed in range(200):
+        draw = random(seed)
+        squares = np.exp(0.5 * draw.normal(size=(78, 1)) + 0.1 * draw.normal(size=(78, 8)))
+        one = Errors(np.arange(78.0), np.ones(78), squares[:, 0], squares[:, 1:])
+        lost += bool(skill_finding(60, one).found)
+
+    assert lost <= 16  # 10 of 200 on average at the level of 5 %
+
+
+def test_a_loss_that_is_sure_but_small_is_tolerated():
+    assert skill_finding(60, errors(5.01, [5.0])).found is False
+    assert skill_finding(60, errors(5.03, [5.0])).found is True
+
+
 def test_a_baseline_that_is_not_always_known_is_no_rival():
     now = errors(5.0, [6.0, 1.0])
     now.baselines[3, 1] = np.nan
