@@ -123,8 +123,8 @@ def _utc(epoch_s: float) -> datetime:
 def facts(one: Report) -> list[str]:
     """What was judged, in a line or two; a warning where it was one day only."""
     said = [f"{', '.join(one.symbols)}: {one.expiries} expiries, {one.samples:,} samples from "
-            f"{one.first:%Y-%m-%d %H:%M} to {one.last:%Y-%m-%d %H:%M} UTC, {_count(one.days)}; "
-            f"walked forward in {one.folds} folds, tested from {one.tested_from:%Y-%m-%d %H:%M} on"]
+            f"{one.first:%Y-%m-%d %H:%M} to {one.last:%Y-%m-%d %H:%M} UTC, {_count(one.days, 'day')}; "
+            f"walked forward in {_count(one.folds, 'fold')}, tested from {one.tested_from:%Y-%m-%d %H:%M} on"]
     if one.within_day:
         said.append("WARNING: one day only, so that folds are parts of this day: nothing here is "
                     "about a day that the model has not seen")
@@ -140,8 +140,8 @@ def _suspect(judged: Judged) -> str:
             "persistence; that is leakage until it is disproved")
 
 
-def _count(days: int) -> str:
-    return "1 day" if days == 1 else f"{days} days"
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def as_json(one: Report) -> bytes:
