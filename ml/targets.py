@@ -108,6 +108,7 @@ def fit_targets(reader: Reader, training: Batches, validation: Batches, used: Bo
     """Components of the training part, and a ridge regression whose penalty validation chose."""
     loadings = _loadings((missed for _, missed in reader(training)), len(GRID_Z),
                          config.model.components)
+
     def seen(part: Batches) -> Iterator[Piece]:
         return ((rows.clip(-CLIP, CLIP) * used, missed) for rows, missed in reader(part))
 

@@ -13,7 +13,7 @@ class LSTM(nn.Module):
         super().__init__()
         between = args.dropout if args.layers > 1 else 0.0
         self.layers = nn.LSTM(shape.features, args.hidden, args.layers, batch_first=True,
-                             dropout=between)
+                              dropout=between)
         self.dropout = nn.Dropout(args.dropout)
         self.head = QuantileHead(args.hidden, shape, targets)
 
