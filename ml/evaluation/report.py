@@ -123,8 +123,9 @@ def _utc(epoch_s: float) -> datetime:
 def facts(one: Report) -> list[str]:
     """What was judged, in a line or two; a warning where it was one day only."""
     said = [f"{', '.join(one.symbols)}: {one.expiries} expiries, {one.samples:,} samples from "
-            f"{one.first:%Y-%m-%d %H:%M} to {one.last:%Y-%m-%d %H:%M} UTC, {_count(one.days, 'day')}; "
-            f"walked forward in {_count(one.folds, 'fold')}, tested from {one.tested_from:%Y-%m-%d %H:%M} on"]
+            f"{one.first:%Y-%m-%d %H:%M} to {one.last:%Y-%m-%d %H:%M} UTC, "
+            f"{_count(one.days, 'day')}; walked forward in {_count(one.folds, 'fold')}, tested "
+            f"from {one.tested_from:%Y-%m-%d %H:%M} on"]
     if one.within_day:
         said.append("WARNING: one day only, so that folds are parts of this day: nothing here is "
                     "about a day that the model has not seen")
