@@ -12,10 +12,14 @@ BASELINES = {
     "strike": "sticky_strike_bp", "ewma": "ewma_bp", "ar": "ar_bp", "har": "har_bp",
     "kalman": "kalman_bp"}
 """Column of each baseline's error; the keys begin the names of its sums."""
-_SUMS = ",\n".join(
-    f"sum({column} * {column}) AS {name}_sq, count({column}) AS {name}_count, "
-    f"sum(error_bp * error_bp) FILTER (WHERE {column} IS NOT NULL) AS {name}_model_sq"
-    for name, column in BASELINES.items())
+_KNOWN_BY = {"strike": "strike", "ewma": "ewma", "ar": "ewma", "har": "ewma", "kalman": "ewma"}
+"""Whose column tells for which forecasts a baseline is known: fitted ones come together, and
+persistence and filtered persistence are always asked for."""
+_SUMS = ", ".join([
+    *(f"sum({column} * {column}) AS {name}_sq" for name, column in BASELINES.items()),
+    *(f"count({BASELINES[name]}) AS {name}_count, sum(error_bp * error_bp) "
+      f"FILTER (WHERE {BASELINES[name]} IS NOT NULL) AS {name}_model_sq"
+      for name in sorted(set(_KNOWN_BY.values())))])
 
 
 def score_sums(reader: Reader, symbol: str, minutes: int, days: tuple[int, int],
@@ -29,7 +33,7 @@ def score_sums(reader: Reader, symbol: str, minutes: int, days: tuple[int, int],
     and the model's on just these `_model_sq`), `covered` quotes among `banded`, and the mean
     `half_spread_bp`.
     """
-    return reader.frame(f"""
+    frame = reader.frame(f"""
         SELECT horizon_s, role, model_name,
                date_bin(make_interval(secs => %(bin)s), target_at, 'epoch') AS at,
                count(*) AS forecasts, sum(quotes) AS quotes,
@@ -45,8 +49,12 @@ def score_sums(reader: Reader, symbol: str, minutes: int, days: tuple[int, int],
                            WHERE symbol = %(symbol)s) - make_interval(mins => %(minutes)s)
           AND expiry - made_at::date BETWEEN %(first)s AND %(last)s
         GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4""",
-                        symbol=symbol, minutes=minutes, bin=bin_s, first=days[0],
-                        last=days[1])
+                         symbol=symbol, minutes=minutes, bin=bin_s, first=days[0],
+                         last=days[1])
+    return frame.assign(**{
+        f"{name}_{part}": frame[f"{_KNOWN_BY[name]}_{part}" if name in _KNOWN_BY else whole]
+        for name in BASELINES for part, whole in (("count", "forecasts"),
+                                                  ("model_sq", "model_sq"))})
 
 
 def last_check(reader: Reader, symbol: str) -> pd.DataFrame:
