@@ -3,7 +3,8 @@
 Computes every forecast in `predicted_smile` anew from `option_features` and the registered version
 that made it, and tells the largest differences. More than rounding means that serving saw other
 numbers than training does, or that rows have changed since. It reads SMILE_DATABASE_URL and
-MLFLOW_TRACKING_URI.
+MLFLOW_TRACKING_URI. Each New York day is read for itself, as training reads it: a stand-in's
+forecast of the first minutes after midnight there, whose smiles go back to the day before, differs.
 """
 
 import argparse

@@ -35,7 +35,7 @@ class _Followed:
 
     def is_followed_by(self, row: FeatureRow, shape: Shape) -> bool:
         own = self.tracker
-        asked = shape.step_s, shape.horizons_s, shape.level, row.source
+        asked = shape.step_s, shape.horizons_s, shape.level, market(row)
         if (own.step_s, own.horizons_s, own.level, self.source) != asked:
             return False
         passed_s = (row.ts - self.at).total_seconds()
@@ -73,7 +73,7 @@ class Bands:
             if followed is None or not followed.is_followed_by(row, shape):
                 self._by_symbol.pop(symbol, None)
                 self._by_symbol[symbol] = _Followed(
-                    self._load(symbol, row.source, row.ts, shape), row.source, row.ts)
+                    self._load(symbol, market(row), row.ts, shape), market(row), row.ts)
         while len(self._by_symbol) > self._limit:
             del self._by_symbol[min(self._by_symbol, key=lambda one: self._by_symbol[one].at)]
 
@@ -90,6 +90,14 @@ class Bands:
             scales = one.tracker.scales(one.at).tolist()
             for horizon_s, scale in zip(one.tracker.horizons_s, scales, strict=True):
                 metrics.BAND_SCALE.labels(symbol, str(horizon_s)).set(scale)
+
+
+def market(row: FeatureRow) -> Source:
+    """Which source's bands a row belongs to: a live feed's delayed rows, too, are the live one's.
+
+    They have no smile.
+    """
+    return "live" if row.source == "delayed" else row.source
 
 
 def quoted(row: FeatureRow) -> Quoted | None:
