@@ -103,16 +103,25 @@ def connect(namespace: str, cronjob: str, timeout_s: float) -> JobLauncher:
     Raises:
         SettingsError: there is no cluster, or no namespace.
     """
-    try:
-        config.load_config()  # type: ignore[no-untyped-call]
-    except (config.ConfigException, OSError) as error:
-        raise SettingsError(f"SMILE_RETRAIN is job, but no cluster is to be found: {error}") \
-            from error
+    _load_config()
     own = OWN_NAMESPACE.read_text(encoding="utf-8").strip() if OWN_NAMESPACE.exists() else ""
     if not (namespace or own):
         raise SettingsError("SMILE_RETRAIN is job, but SMILE_RETRAIN_NAMESPACE is not set, and "
                             "this is no pod that has a namespace of its own")
     return JobLauncher(client.BatchV1Api(), namespace or own, cronjob, timeout_s)
+
+
+def _load_config() -> None:
+    try:
+        config.load_incluster_config()  # type: ignore[no-untyped-call]
+        return
+    except config.ConfigException:
+        pod = "this is no pod"
+    try:
+        config.load_kube_config()  # type: ignore[no-untyped-call]
+    except (config.ConfigException, OSError) as error:
+        raise SettingsError(f"SMILE_RETRAIN is job, but no cluster is to be found: {pod}, and "
+                            f"KUBECONFIG is of no use: {error}") from error
 
 
 @contextmanager

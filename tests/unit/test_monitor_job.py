@@ -141,10 +141,10 @@ def test_a_cronjob_that_is_not_there_is_named(cronjob):
 
 
 def test_without_a_cluster_the_setting_is_named(monkeypatch, tmp_path):
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    monkeypatch.setattr("kubernetes.config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
-    with pytest.raises(SettingsError, match="SMILE_RETRAIN is job, but"):
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION",
+                        str(tmp_path / "none"))
+    with pytest.raises(SettingsError, match="SMILE_RETRAIN is job, but no cluster"):
         connect("", "trainer", 60.0)
 
 
