@@ -19,6 +19,14 @@ Instant = tuple[date, datetime]
 CARRIED = timedelta(days=7)
 """How long a scale is carried over: weekends and holidays, not a regime gone by."""
 
+# Any of the newest forecasts, at most the longest horizon older than the newest.
+NEWEST = """
+SELECT made_at FROM predicted_smile
+WHERE symbol = %(symbol)s AND source = %(source)s AND role <> 'shadow'
+  AND made_at > %(since)s AND made_at <= %(at)s
+  AND target_at > %(since)s AND target_at <= %(at)s + %(longest)s
+ORDER BY target_at DESC LIMIT 1"""
+
 # Each horizon's last forecast by a step or a few in the index of target times.
 LAST = """
 SELECT h.s, p.made_at, p.band_scale
@@ -90,14 +98,15 @@ def load_bands(database: Database, symbol: str, source: Source, at: datetime,
 
 def _last(database: Database, market: dict[str, Any], shape: Shape) -> dict[Line, LastScale]:
     """The last scale of each line that is remembered."""
-    at = market["at"]
-    found = dict(_scales(database, {**market, "since": at - CARRIED}, False))
-    if not found:
-        return found
-    memory = MEMORY + timedelta(seconds=max(shape.horizons_s))
-    oldest = max(one.made_at for one in found.values()) - memory
-    found.update(_scales(database, {**market, "since": oldest}, True))
-    return {line: one for line, one in found.items() if one.made_at >= oldest}
+    longest = timedelta(seconds=max(shape.horizons_s))
+    newest = database.rows(NEWEST, {**market, "since": market["at"] - CARRIED,
+                                    "longest": longest})
+    if not newest:
+        return {}
+    values = {**market, "since": newest[0][0] - MEMORY - longest}
+    found = {**dict(_scales(database, values, False)), **dict(_scales(database, values, True))}
+    made = [one.made_at for one in found.values()]
+    return {line: one for line, one in found.items() if one.made_at >= max(made) - MEMORY - longest}
 
 
 def _scales(database: Database, values: dict[str, Any],

@@ -9,7 +9,7 @@ from services.predictor.forecast import Shape
 from tests.integration.small_model_server import HORIZONS
 
 START = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
-EXPIRY = date(2026, 12, 18)
+EXPIRY, LATER = date(2026, 12, 18), date(2027, 1, 15)
 SHAPE = Shape.plain(60.0, 10, 0.5, HORIZONS)
 
 

@@ -1,7 +1,7 @@
 """The predictor: forecasts, the model over HTTP, the baselines without it."""
 
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import numpy as np
@@ -32,6 +32,7 @@ from services.predictor.step import COLUMNS, PredictorStage, table_row
 from tests.integration.small_model_server import HORIZONS, SmallModelServer
 from tests.unit.predictor_rows import (
     EXPIRY,
+    LATER,
     SHAPE,
     START,
     feature_row,
@@ -41,7 +42,6 @@ from tests.unit.predictor_rows import (
 )
 from tests.unit.small_baselines import make_baselines
 
-LATER = date(2027, 1, 15)
 WINDOWS = np.zeros((2, 10, len(WINDOW_FEATURES)))
 ONES = np.ones(4)
 

@@ -6,8 +6,7 @@ import pytest
 from services.predictor.bands import Bands
 from services.predictor.forecast import Shape
 from tests.integration.small_model_server import HORIZONS
-from tests.unit.predictor_rows import SHAPE, feature_row, minute, no_bands_before
-from tests.unit.test_predictor import LATER
+from tests.unit.predictor_rows import LATER, SHAPE, feature_row, minute, no_bands_before
 
 
 class Loads:
