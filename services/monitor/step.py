@@ -37,6 +37,7 @@ class Monitor:
         self._database, self._settings, self._clock = database, settings, clock
         self._champion = champion
         self.clocks: dict[Stream, datetime] = {}
+        """The market's clock of each stream, as of the last pass."""
         self._contract: ModelContract | None = None
         self._filter = Filter(settings.step_s, settings.window, settings.filter_weight)
         self._rolling = Rolling(settings.monitor_rolling)

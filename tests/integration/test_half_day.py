@@ -222,3 +222,12 @@ def test_a_model_without_a_change_scores_as_the_baseline(played):
 
     assert len(errors) > 500
     assert np.abs(errors[:, 0] - errors[:, 1]).max() < 1e-6
+
+
+def test_what_a_model_forecast_is_held_against_every_baseline(played):
+    [(scored, known, least)] = played.rows(
+        "SELECT count(*), count(ewma_bp + ar_bp + har_bp + kalman_bp + sticky_strike_bp), "
+        "min(least(ewma_bp, kalman_bp)) FROM prediction_scores "
+        "WHERE symbol = %s AND role = 'champion' AND quotes > 0")
+    assert scored == known > 1000
+    assert least > 0.0
