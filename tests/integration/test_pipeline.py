@@ -268,6 +268,28 @@ def test_without_a_model_server_the_baseline_is_forecast_and_scored(
     assert all(error == pytest.approx(baseline, abs=1e-6) for error, baseline in errors)
 
 
+def test_a_shadow_s_forecasts_are_stored_published_and_scored_beside_the_champion_s(
+        kafka_bootstrap, stages, tables, symbol):
+    chains = minutes(symbol, 12)
+    shadowed = 3 * len(EXPIRIES) * len(HORIZONS)  # of the last three minutes, which have a window
+    with SmallModelServer() as server, stages(server.url):
+        server.shadow_changes = (-0.02, 0.005, 0.03)
+        publish(kafka_bootstrap, OPTION_CHAIN, chains)
+        eventually(lambda: scored(tables, symbol, len(chains) * len(HORIZONS) + shadowed))
+
+    rows = tables.rows("SELECT model_name, model_version, band_scale < 1, count(*) "
+                       "FROM predicted_smile WHERE symbol = %s AND role = 'shadow' "
+                       "GROUP BY 1, 2, 3 ORDER BY 3", symbol)
+    published = [messages.decode(message.value(), Forecast)
+                 for message in read_all(kafka_bootstrap, PREDICTED_SMILE, of_symbol(symbol))]
+    # The first outcome of a minute ahead, well within the band, counts from two minutes on.
+    assert rows == [("constant.shadow", "9", False, shadowed - len(EXPIRIES)),
+                    ("constant.shadow", "9", True, len(EXPIRIES))]
+    assert sum(one.role == "shadow" for one in published) == shadowed
+    assert tables.rows("SELECT DISTINCT horizon_s FROM prediction_scores WHERE symbol = %s "
+                       "AND role = 'shadow' AND quotes > 0 AND error_bp > 30", symbol) == [(60,)]
+
+
 def test_a_restarted_predictor_forecasts_at_once_from_the_table_s_past(
         kafka_bootstrap, stages, tables, symbol):
     with SmallModelServer() as server:
