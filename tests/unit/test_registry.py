@@ -10,14 +10,13 @@ from ml.registry import Record
 from tests.unit.damaged_model import add_damaged_version, truncate
 from tests.unit.small_model import make_forecaster, windows
 
-
 RECORD = Record(params={"fit.epochs": 3}, metrics={"r2_60s": 0.01, "coverage_60s": float("nan")},
                 folds=({"r2_60s": -0.02}, {"r2_60s": 0.04, "coverage_60s": float("inf")}),
                 files={"plots/r2.svg": b"<svg/>", "report.html": b"<html/>"}, card="# A model")
 
 
-def register(uri, seed=0, name="smile"):
-    return registry.register(make_forecaster(seed, name=name), windows(2), RECORD, uri)
+def register(uri, seed=0):
+    return registry.register(make_forecaster(seed), windows(2), RECORD, uri)
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +80,13 @@ def test_plots_and_card_are_with_the_run_and_the_card_is_the_description(uri, tm
     assert version.description == "# A model"
 
 
-def test_a_new_registration_becomes_the_challenger_and_the_old_one_stays(uri):
-    assert register(uri, seed=5, name="other") == "1"
-    assert register(uri, seed=6, name="other") == "2"
+def test_a_new_registration_becomes_the_challenger_and_the_old_one_stays(uri, loaded):
+    version = register(uri, seed=5)
 
-    assert registry.find_alias("other", "challenger", uri) == "2"
-    assert registry.find_alias("other", "champion", uri) is None
-    assert registry.load_version("other", "1", uri).contract == make_forecaster(
-        5, name="other").contract
+    assert version != loaded.version
+    assert registry.find_alias("smile", "challenger", uri) == version
+    assert registry.find_alias("smile", "champion", uri) is None
+    assert registry.load_version("smile", "1", uri).contract == loaded.contract
 
 
 def test_an_alias_of_a_model_that_is_not_there_is_none(uri):
