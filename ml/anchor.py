@@ -4,8 +4,9 @@ Filters of the smile, of one number fitted at most, are judged on training and v
 HAR, of dozens, on validation only, which they have not seen. A simpler one is kept as long as it
 is within one standard error of the best (Breiman, Friedman, Olshen and Stone, 1984,
 "Classification and Regression Trees", section 3.4.3), so that noise does not choose. Where the
-horizon is too long for there to be evidence it is filtered persistence, for which nothing is
-fitted.
+horizon is too long for there to be evidence it is the filter of the horizon before, for of a level
+under noise the same one is best at any (Muth, 1960, "Optimal properties of exponentially weighted
+forecasts"); without any, filtered persistence, for which nothing is fitted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,16 +36,17 @@ def choose_anchor(baselines: Sequence[LinearBaseline], dataset: Dataset, fold: F
     both = {name: np.concatenate([losses[name] for losses, _ in seen]) for name in seen[0][0]}
     times = np.concatenate([at_s for _, at_s in seen])
     unseen, late = seen[1]
-    chosen = []
+    chosen, simple = [], WITHOUT_EVIDENCE
     for place, horizon_s in enumerate(dataset.args.horizons_s):
-        simple = _filter(_at(both, place), times, horizon_s)
+        simple = _filter(simple, _at(both, place), times, horizon_s)
         chosen.append(_regression(simple, _at(unseen, place), late, horizon_s))
     return tuple(chosen)
 
 
-def _filter(losses: Mapping[str, Floats], at_s: Floats, horizon_s: float) -> str:
+def _filter(before: str, losses: Mapping[str, Floats], at_s: Floats, horizon_s: float) -> str:
+    """The best filter, or where nothing tells the one of the horizon `before`."""
     enough = _is_evidence(losses[FILTERED], at_s, horizon_s)
-    return _simplest(FILTERS, losses, at_s, horizon_s) if enough else WITHOUT_EVIDENCE
+    return _simplest(FILTERS, losses, at_s, horizon_s) if enough else before
 
 
 def _regression(simple: str, losses: Mapping[str, Floats], at_s: Floats, horizon_s: float) -> str:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from ml.anchor import choose_anchor
+from ml.anchor import FILTERS, choose_anchor
 from ml.baselines import FILTERED
 from ml.baselines.fitting import fit_baselines
 from ml.evidence import blocks, clustered_error
@@ -33,10 +33,19 @@ def test_a_regression_that_only_knows_its_training_rows_is_not_chosen():
     assert set(chosen(windows, change)) <= {"ewma", "kalman", "persistence", FILTERED}
 
 
-def test_without_enough_evidence_it_is_the_reference():
-    few = walk(120, steps=1e-3, noise=0.0, trend=0.6)
+def test_without_enough_evidence_it_is_the_filter_of_the_horizon_before():
+    windows, change = walk(120, steps=1e-3, noise=0.0)
+    assert chosen(windows, change, training=90, validation=30) == ("ewma", "ewma")
 
-    assert chosen(*few, training=90, validation=30)[1] == FILTERED
+
+def test_a_regression_is_not_handed_on_to_a_horizon_without_evidence():
+    few = walk(120, steps=1e-3, noise=0.0, trend=0.6)
+    assert chosen(*few, training=90, validation=30)[1] in FILTERS
+
+
+def test_without_any_evidence_it_is_the_reference():
+    few = walk(25, steps=1e-3, noise=0.0)
+    assert chosen(*few, training=20, validation=5) == (FILTERED, FILTERED)
 
 
 def test_errors_that_repeat_within_a_block_are_not_counted_twice():

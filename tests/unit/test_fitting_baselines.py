@@ -85,6 +85,11 @@ def test_the_ewma_of_a_random_walk_in_noise_beats_the_latest_smile(noisy):
     assert loss(found["ewma"], *fresh_walk) < 0.9 * loss(found["persistence"], *fresh_walk)
 
 
+def test_a_horizon_that_little_is_known_of_takes_the_average_of_the_one_before():
+    base = fitted(*walk(100, steps=1e-3, noise=5e-4, seed=2))["ewma"].base
+    assert base[1] == base[0]
+
+
 def test_without_noise_the_ewma_is_the_latest_smile():
     assert fitted(*walk(800, steps=1e-3, noise=0.0))["ewma"].base[0][-1] == pytest.approx(1.0)
 
