@@ -74,6 +74,8 @@ PIPELINE_SECONDS = Histogram("smile_pipeline_sampled_to_forecast_seconds",
 MODEL_VERSION = Gauge("smile_model_server_version", "Version of the model being served.",
                       ["model", "alias"], multiprocess_mode="mostrecent")
 MODEL_RELOADS = Counter("smile_model_server_loads_total", "Models loaded since the start.")
+SHADOW_FAILURES = Counter("smile_model_server_shadow_failures_total",
+                          "Requests that the shadow could not answer; the champion did.")
 
 # --- monitor
 SCORED = Counter("smile_monitor_scored_total", "Forecasts scored.", ["outcome"])

@@ -55,16 +55,23 @@ def forecast(pair: "Pair", request: ForecastRequest) -> ForecastResponse:
     contract = pair.champion.contract
     contract.check(request.step_s, request.grid_z, request.feature_names)
     windows = _windows(request.windows, contract)
-    shadow = None if pair.shadow is None else ModelForecast(
-        **_said(pair.shadow, windows, "shadow"))
-    return ForecastResponse(**_said(pair.champion, windows, "champion"), shadow=shadow)
+    changes = pair.champion.predict(windows)
+    return ForecastResponse(**_said(pair.champion, changes, "champion"),
+                            shadow=_shadow(pair, windows))
 
 
-def _said(model: "LoadedModel", windows: Floats, role: Role) -> dict[str, Any]:
+def _shadow(pair: "Pair", windows: Floats) -> ModelForecast | None:
+    changes = pair.shadow_changes(windows)
+    if pair.shadow is None or changes is None:
+        return None
+    return ModelForecast(**_said(pair.shadow, changes, "shadow"))
+
+
+def _said(model: "LoadedModel", changes: Floats, role: Role) -> dict[str, Any]:
     contract = model.contract
     return {"model_name": contract.name, "model_version": model.version, "role": role,
             "horizons_s": list(contract.horizons_s), "quantiles": list(contract.quantiles),
-            "change": model.predict(windows).tolist()}
+            "change": changes.tolist()}
 
 
 def _windows(given: list[list[list[float]]], contract: ModelContract) -> Floats:

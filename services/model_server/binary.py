@@ -50,17 +50,24 @@ def answer(pair: "Pair", body: bytes) -> bytes:
     contract = pair.champion.contract
     contract.check(request.step_s, request.grid_z, request.feature_names)
     windows = checked(wire.unpack(request.windows, 3), contract)
-    shadow = None if pair.shadow is None else _said(pair.shadow, windows, "shadow")
-    return wire.encode(wire.Answer(champion=_said(pair.champion, windows, "champion"),
-                                   shadow=shadow))
+    changes = pair.champion.predict(windows)
+    return wire.encode(wire.Answer(champion=_said(pair.champion, changes, "champion"),
+                                   shadow=_shadow(pair, windows)))
 
 
-def _said(model: "LoadedModel", windows: Floats, role: Role) -> wire.Said:
+def _shadow(pair: "Pair", windows: Floats) -> wire.Said | None:
+    changes = pair.shadow_changes(windows)
+    if pair.shadow is None or changes is None:
+        return None
+    return _said(pair.shadow, changes, "shadow")
+
+
+def _said(model: "LoadedModel", changes: Floats, role: Role) -> wire.Said:
     contract = model.contract
     return wire.Said(
         model_name=contract.name, model_version=model.version, role=role,
         horizons_s=contract.horizons_s, quantiles=contract.quantiles,
-        change=wire.pack(model.predict(windows)))
+        change=wire.pack(changes))
 
 
 app = Starlette(routes=[Route(f"/{ROUTE}", forecast, methods=["POST"])])

@@ -8,10 +8,17 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+
+import structlog
 
 from ml.contract import ModelContract
 from ml.registry import CHALLENGER, LoadedModel
+from ml.types import Floats
+from services.common.metrics import SHADOW_FAILURES
 from services.model_server.followed import Followed
+
+log = structlog.stdlib.get_logger(__name__)
 
 INPUT = ("step_s", "window", "filter_weight", "grid_z", "feature_names", "horizons_s", "quantiles")
 """What champion and shadow must have in common to answer the same windows."""
@@ -23,6 +30,25 @@ class Pair:
 
     champion: LoadedModel
     shadow: LoadedModel | None = None
+
+    def shadow_changes(self, windows: Floats) -> Floats | None:
+        """What the shadow makes of windows (B, W, F); None without one.
+
+        A shadow that fails is told of once and counted, and is never the champion's harm.
+        """
+        if self.shadow is None:
+            return None
+        try:
+            return self.shadow.predict(windows)
+        except Exception as error:  # a network raises whatever it likes
+            SHADOW_FAILURES.inc()
+            _tell(self.shadow.version, f"{type(error).__name__}: {error}")
+            return None
+
+
+@lru_cache(maxsize=64)
+def _tell(version: str, trouble: str) -> None:
+    log.warning("the shadow can't answer", version=version, reason=trouble)
 
 
 class Models:

@@ -1,4 +1,5 @@
 import socket
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,6 +70,22 @@ def test_the_binary_answer_is_to_the_last_bit_the_models(pair):
         assert (said.model_name, said.model_version, said.role) == ("smile", model.version, role)
         assert (said.horizons_s, said.quantiles) == ((60, 300), (0.05, 0.5, 0.95))
         assert np.array_equal(wire.unpack(said.change, 4), model.predict(some))
+
+
+def test_a_shadow_that_fails_leaves_the_champion_its_answer(pair):
+    def broken(scaled):
+        raise RuntimeError("no such kernel")
+
+    some = windows(2)
+    failing = Pair(pair.champion, replace(
+        pair.shadow, forecaster=replace(pair.shadow.forecaster, network=broken)))
+
+    answer = wire.decode(binary.answer(failing, packed(some)), wire.Answer)
+    as_json = api.forecast(failing, request(some.tolist()))
+
+    assert answer.shadow is None and as_json.shadow is None
+    assert np.array_equal(wire.unpack(answer.champion.change, 4), pair.champion.predict(some))
+    assert np.array(as_json.change) == pytest.approx(pair.champion.predict(some))
 
 
 def test_without_a_challenger_the_binary_answer_has_no_shadow(alone):
