@@ -14,6 +14,7 @@ from ml.batches import Batches
 from ml.calibrate import MOST_CHANGES, change_sizes
 from ml.dataset import Dataset
 from ml.density import quote_density
+from ml.errors import TrainingDataError
 from ml.fit import Fitted, fit
 from ml.folds import Fold, fit_scaler, walk_forward
 from ml.forecaster import Forecaster
@@ -76,7 +77,12 @@ def fit_fold(dataset: Dataset, fold: Fold, config: Config, name: str,
 
 
 def prepare(dataset: Dataset, fold: Fold, config: Config) -> Prepared:
-    """Scaler, baselines and anchor of a fold, of its training and validation parts only."""
+    """Scaler, baselines and anchor of a fold, of its training and validation parts only.
+
+    Raises:
+        TrainingDataError: the training part never sees a horizon's end, or a smile that changes.
+    """
+    _refuse_unseen_horizons(fold, config)
     scaler = fit_scaler(dataset, fold.training)
     points = quote_density(dataset, fold.training)
     baselines = fit_baselines(dataset, fold.training, points)
@@ -86,6 +92,15 @@ def prepare(dataset: Dataset, fold: Fold, config: Config) -> Prepared:
         anchor = (_held_by_moneyness(baselines, config.model.kind),) * len(config.data.horizons_s)
     linear = stacked(baselines, anchor, config.data.window)
     return Prepared(scaler, baselines, anchor, linear, points)
+
+
+def _refuse_unseen_horizons(fold: Fold, config: Config) -> None:
+    seen = np.atleast_1d(fold.training.known.any(axis=0))
+    unseen = [str(horizon) for horizon, known in zip(config.data.horizons_s, seen, strict=True)
+              if not known]
+    if unseen:
+        raise TrainingDataError(f"too little history: nothing is known {', '.join(unseen)} s after "
+                                "any window of the training part; shorten `horizons_s`")
 
 
 def _held_by_moneyness(baselines: tuple[LinearBaseline, ...], kind: str) -> str:

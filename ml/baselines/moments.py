@@ -11,6 +11,8 @@ from ml.features import DEVIATIONS
 from ml.folds import Part
 from ml.types import Floats
 
+FLOOR = 1e-4
+"""A basis point: a window's smile is not taken to be stiller."""
 CHUNK = 1024
 """Windows read at a time: about 20 MB at work."""
 
@@ -31,13 +33,26 @@ class Rows:
         return np.asarray(self.samples.at_s[self.part.places], np.float64)
 
     def __iter__(self) -> Iterator[tuple[Floats, Floats, Floats]]:
-        """Times (n,), deviations (n, W, 17), changes (n, H, 17), NaN where unknown."""
+        """Times (n,), deviations (n, W, 17), changes (n, H, 17), NaN where unknown.
+
+        Both are in units of the window's own roughness (weighted least squares), so that a few
+        restless windows, or one bad smile in them, do not decide alone.
+        """
         for first in range(0, len(self.part.places), CHUNK):
             chunk = slice(first, first + CHUNK)
             places, known = self.part.places[chunk], self.part.known[chunk][:, :, None]
             deviations = np.asarray(self.samples.windows[places][:, :, DEVIATIONS], np.float64)
             change = np.where(known, self.samples.change[places], np.nan)
-            yield np.asarray(self.samples.at_s[places], np.float64), deviations, change
+            size = roughness(deviations)[:, None, None]
+            yield (np.asarray(self.samples.at_s[places], np.float64), deviations / size,
+                   change / size)
+
+
+def roughness(deviations: Floats) -> Floats:
+    """Root mean square step of the smile in windows (n, W, 17), (n,); `FLOOR` at least."""
+    steps = np.diff(deviations, axis=1) ** 2
+    power = steps.sum(axis=(1, 2)) / max(1, steps.shape[1] * steps.shape[2])
+    return np.asarray(np.sqrt(power + FLOOR**2))
 
 
 @dataclass(frozen=True, slots=True)

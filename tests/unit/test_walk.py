@@ -213,3 +213,12 @@ def test_a_model_that_answers_with_no_number_is_refused(dataset, fold, monkeypat
 
     with pytest.raises(TrainingDataError, match="not numbers"):
         fit_fold(dataset, fold, small(), "smile", QUIET)
+
+
+def test_a_horizon_that_training_never_sees_is_refused_by_name(dataset, fold):
+    known = fold.training.known.copy()
+    known[:, 1] = False
+    blind = replace(fold, training=replace(fold.training, known=known))
+
+    with pytest.raises(TrainingDataError, match="nothing is known 300 s after"):
+        fit_fold(dataset, blind, small(), "smile", QUIET)
