@@ -51,7 +51,8 @@ def forecasts_between(url: str, symbol: str, source: str | None, first: datetime
             with connection, connection.cursor("forecasts") as cursor:
                 cursor.execute(_QUERY, values)
                 for *key, scale, smile, lower, upper in cursor:
-                    yield StoredForecast(*key, np.nan if scale is None else scale,  # type: ignore[call-arg]
+                    known = np.nan if scale is None else scale
+                    yield StoredForecast(*key, known,  # type: ignore[call-arg]
                                          *(np.array(column, dtype=np.float64)
                                            for column in (smile, lower, upper)))
         finally:

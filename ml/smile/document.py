@@ -66,8 +66,8 @@ def _smile(one: Reading) -> Json:
         "arbitrage": {**_fields(smile, "butterfly_ok", "calendar_ok", "lee_ok", "repaired"),
                       "moved": smile.moved},
         "confidence": {"value": smile.confidence, "factors": factors(evidence_of(smile))},
-        "counts": {"total": smile.quotes_total, "used": 0 if smile.reason else len(smile.quotes.strike),
-                   "rejects": smile.rejects},
+        "counts": {"total": smile.quotes_total, "rejects": smile.rejects,
+                   "used": 0 if smile.reason else len(smile.quotes.strike)},
         "quote_age_s": smile.quote_age_s,
         "quotes": _quotes(one),
     }

@@ -1,5 +1,7 @@
 """Which model the server has, as the registry's aliases move."""
 
+from itertools import pairwise
+
 import pytest
 
 from ml.errors import RegistryError, UnavailableError
@@ -170,7 +172,7 @@ def test_a_damaged_version_is_tried_ever_more_seldom(registry, models):
         registry.now += 5.0
 
     assert tried[:5] == [0.0, 10.0, 30.0, 70.0, 150.0]
-    assert max(later - sooner for sooner, later in zip(tried, tried[1:], strict=False)) == 600.0
+    assert max(later - sooner for sooner, later in pairwise(tried)) == 600.0
     assert registry.told == ["version 1 can't be loaded"]
 
 

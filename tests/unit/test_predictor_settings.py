@@ -12,7 +12,7 @@ NEEDED = {"SMILE_KAFKA_BOOTSTRAP": "broker:9092", "SMILE_DATABASE_URL": "postgre
 
 @pytest.mark.parametrize("horizons", ["300,60", "60,60", "60,900,300"])
 def test_horizons_that_do_not_ascend_are_refused_by_name(horizons):
-    with pytest.raises(SettingsError, match="^SMILE_HORIZONS_S must .* ascending$"):
+    with pytest.raises(SettingsError, match=r"^SMILE_HORIZONS_S must .* ascending$"):
         load(PredictorSettings, {**NEEDED, "SMILE_HORIZONS_S": horizons})
 
 
