@@ -13,15 +13,14 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from ml.args import KINDS, NETWORKS, Config, DataArgs
+from ml.args import KINDS, NETWORKS, Config
 from ml.dataset import Dataset
 from ml.errors import ConfigError, OutputError
 from ml.evaluation.details import details
 from ml.evaluation.report import Judged, Report, as_json, facts, judge, report
-from ml.evaluation.tables import LEGEND, span, tables, verdict
-from ml.options import config_of, dataset_of, guarded, parser
+from ml.evaluation.tables import LEGEND, tables, verdict
+from ml.options import config_of, dataset_of, guarded, parser, spaced
 from ml.progress import Progress
-from ml.spacing import SESSION_S, at_spacing, spacing_of
 from ml.walk import Walked, walk
 
 ALL = "all"
@@ -34,7 +33,8 @@ def run(options: argparse.Namespace) -> None:
     if any(config.data != configs[0].data for config in configs):
         raise ConfigError("models that differ in `data` can't be judged side by side")
     with Progress() as progress:
-        configs = _spaced(configs, options, progress)
+        data = spaced(configs[0], options, progress).data
+        configs = [msgspec.structs.replace(config, data=data) for config in configs]
         found = evaluate(dataset_of(options, configs[0], progress), configs, options, progress)
     _write(found, options)
     if options.json == "-":
@@ -65,24 +65,7 @@ def _config(options: argparse.Namespace, kind: str) -> Config:
     if options.config and len(options.model) > 1:
         raise ConfigError("--config describes one model; give one --model with it")
     # One day is enough to be shown something, as long as it is said that it is one day only.
-    # A coarse step is for `_spaced`, which drops the horizons that it leaves no room for.
-    coarse = options.step is not None and options.step > DataArgs().step_s
-    return config_of(argparse.Namespace(**{
-        **vars(options), "model": kind, "within_day": True,
-        "step": None if coarse else options.step}))
-
-
-def _spaced(configs: Sequence[Config], options: argparse.Namespace,
-            progress: Progress) -> list[Config]:
-    """The configurations with the step of the quotes, or the one asked for, if that is coarser."""
-    rows_s = spacing_of(options.quotes, options.until) if options.quotes else 0.0
-    # An instant a day has no step; what is too little is said when the samples are made.
-    coarser = [one for one in (options.step or 0.0, rows_s) if one < SESSION_S]
-    data = at_spacing(configs[0].data, max(coarser, default=0.0))
-    if data != configs[0].data:
-        told = ", ".join(span(horizon_s) for horizon_s in data.horizons_s)
-        progress.say(f"rows are {span(data.step_s)} apart; horizons: {told}")
-    return [msgspec.structs.replace(config, data=data) for config in configs]
+    return config_of(argparse.Namespace(**{**vars(options), "model": kind, "within_day": True}))
 
 
 def _with_seed(config: Config, seed: int) -> Config:

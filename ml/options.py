@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from ml import args as configuration
-from ml.args import KINDS, Config
+from ml.args import KINDS, Config, DataArgs
 from ml.dataset import Dataset, make_dataset
 from ml.errors import ConfigError, SmileError, UnavailableError
 from ml.history import days_from_quotes
@@ -16,6 +18,7 @@ from ml.pricing.conventions import conventions_with, parse_dividends
 from ml.pricing.dividends import Dividend
 from ml.progress import Progress
 from ml.series import Series
+from ml.spacing import SESSION_S, at_spacing, spacing_of
 from ml.stored import days_from_database
 
 DATABASE_URL = "SMILE_DATABASE_URL"
@@ -83,14 +86,30 @@ def _count(text: str) -> int:
 
 
 def config_of(options: argparse.Namespace) -> Config:
-    """The configuration that the options ask for; raises ConfigError."""
+    """The configuration that the options ask for; raises ConfigError.
+
+    A coarse step is left to `spaced`, which drops the horizons that it leaves no room for.
+    """
+    step_s = None if options.step is None or options.step > DataArgs().step_s else options.step
     path = options.config or configuration.of_kind(options.model)
     kind = None if options.config else options.model
     return configuration.load(path, {
         "model": {"kind": kind},
         "fit": {"epochs": options.epochs, "seed": options.seed},
-        "data": {"step_s": options.step, "window": options.window, "folds": options.folds,
+        "data": {"step_s": step_s, "window": options.window, "folds": options.folds,
                  "within_day": options.within_day}})
+
+
+def spaced(config: Config, options: argparse.Namespace, progress: Progress) -> Config:
+    """The configuration with the step of the quotes, or the one asked for, if that is coarser."""
+    rows_s = spacing_of(options.quotes, options.until) if options.quotes else 0.0
+    # An instant a day has no step; what is too little is said when the samples are made.
+    coarser = [one for one in (options.step or 0.0, rows_s) if one < SESSION_S]
+    data = at_spacing(config.data, max(coarser, default=0.0))
+    if data != config.data:
+        told = ", ".join(f"{horizon_s} s" for horizon_s in data.horizons_s)
+        progress.say(f"rows are {data.step_s:g} s apart; horizons: {told}")
+    return msgspec.structs.replace(config, data=data)
 
 
 def dataset_of(options: argparse.Namespace, config: Config, progress: Progress) -> Dataset:

@@ -18,7 +18,7 @@ from ml.dataset import Dataset
 from ml.evaluation.collect import collect
 from ml.evaluation.scores import Evaluation, as_metrics, summarise
 from ml.evaluation.tables import tables
-from ml.options import config_of, dataset_of, guarded, parser, required
+from ml.options import config_of, dataset_of, guarded, parser, required, spaced
 from ml.progress import Progress
 from ml.walk import Walked, walk
 
@@ -36,6 +36,7 @@ def run(options: argparse.Namespace) -> None:
     uri = required(TRACKING_URI, "--register") if registers else None
     config = config_of(options)
     with Progress() as progress:
+        config = spaced(config, options, progress)
         dataset = dataset_of(options, config, progress)
         walked = walk(dataset, config, options.name, progress, options.trials)
         progress.say("scoring on the quotes of the test parts")

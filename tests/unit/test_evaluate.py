@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ml import evaluate
+from ml import evaluate, options
 from ml.args import KINDS, NETWORKS
 from ml.dataset import make_dataset
 from ml.evaluation import plots
@@ -22,7 +22,7 @@ def history(monkeypatch):
             return make_dataset([made], config.data)
 
         monkeypatch.setattr(evaluate, "dataset_of", dataset_of)
-        monkeypatch.setattr(evaluate, "spacing_of", lambda paths, until: rows_s)
+        monkeypatch.setattr(options, "spacing_of", lambda paths, until: rows_s)
         return ["--quotes", "made-up.parquet", *QUICK]
     return give
 
@@ -49,7 +49,7 @@ def test_one_day_is_judged_within_it_and_that_is_said(history, capsys):
 def test_coarse_quotes_are_judged_at_their_own_step(history, capsys):
     assert evaluate.main([*history(5, 390, 300.0, 3), "--model", "ewma", "--json", "-"]) == 0
     told = capsys.readouterr()
-    assert "rows are 5 min apart; horizons: 5 min, 15 min, 30 min" in told.err
+    assert "rows are 300 s apart; horizons: 300 s, 900 s, 1800 s" in told.err
     [one] = json.loads(told.out)["judged"]
     assert [horizon["horizon_s"] for horizon in one["evaluation"]["horizons"]] == [300, 900, 1800]
 
