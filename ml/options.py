@@ -122,7 +122,7 @@ def dataset_of(options: argparse.Namespace, config: Config, progress: Progress) 
 def _days(options: argparse.Namespace, within_day: bool,
           progress: Progress) -> Iterator[list[Series]]:
     def advance(done: int, total: int) -> None:
-        progress.advance("smiles", done, total)
+        progress.advance("quotes" if options.quotes else "rows", done, total)
 
     if options.quotes:
         return days_from_quotes(options.quotes, options.until, advance,
