@@ -14,12 +14,13 @@ import msgspec
 from rich.console import Console
 
 from ml.args import KINDS, NETWORKS, Config
+from ml.command import guarded
 from ml.dataset import Dataset
 from ml.errors import ConfigError, OutputError
 from ml.evaluation.details import details
 from ml.evaluation.report import Judged, Report, as_json, facts, judge, report
 from ml.evaluation.tables import LEGEND, tables, verdict
-from ml.options import config_of, dataset_of, guarded, parser, spaced
+from ml.options import config_of, dataset_of, parser, spaced
 from ml.progress import Progress
 from ml.walk import Walked, walk
 

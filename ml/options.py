@@ -2,17 +2,15 @@
 
 import argparse
 import os
-import sys
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from ml import args as configuration
 from ml.args import KINDS, Config, DataArgs
+from ml.command import DATABASE_URL, instant, required
 from ml.dataset import Dataset, make_dataset
-from ml.errors import ConfigError, SmileError, UnavailableError
 from ml.history import days_from_quotes
 from ml.pricing.conventions import conventions_with, parse_dividends
 from ml.pricing.dividends import Dividend
@@ -20,8 +18,6 @@ from ml.progress import Progress
 from ml.series import Series
 from ml.spacing import SESSION_S, at_spacing, spacing_of
 from ml.stored import days_from_database
-
-DATABASE_URL = "SMILE_DATABASE_URL"
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -55,21 +51,13 @@ def add_history(options: argparse.ArgumentParser, required: bool = True) -> None
     options.add_argument("--symbol", help="of the database, this symbol only")
     options.add_argument("--source", choices=("live", "simulated", "recorded"),
                          help="of the database, rows of this source only")
-    options.add_argument("--until", type=_instant, metavar="TS",
+    options.add_argument("--until", type=instant, metavar="TS",
                          help="look at nothing later than this instant, e.g. 2026-08-03T15:00Z")
     options.add_argument("--rate", type=float, default=os.environ.get("SMILE_RATE"),
                          help="interest rate per year to expect in quotes files (SMILE_RATE)")
     options.add_argument("--dividends", type=_dividends,
                          default=os.environ.get("SMILE_DIVIDENDS", ""), metavar="LIST",
                          help="known cash dividends, 2026-09-18:1.85,… (SMILE_DIVIDENDS)")
-
-
-def _instant(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an instant") from error
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def _dividends(text: str) -> tuple[Dividend, ...]:
@@ -129,25 +117,3 @@ def _days(options: argparse.Namespace, within_day: bool,
                                 conventions_with(options.rate, options.dividends), within_day)
     return days_from_database(required(DATABASE_URL, "--from-database"), options.until,
                               options.symbol, options.source, advance, within_day)
-
-
-def required(variable: str, option: str) -> str:
-    """A setting of the environment that an option needs; raises ConfigError by its name."""
-    value = os.environ.get(variable, "")
-    if not value:
-        raise ConfigError(f"{variable} is not set; {option} needs it")
-    return value
-
-
-def guarded(action: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> int:
-    """Run a command; a foreseen error becomes one line and an exit code: 1 where something
-    needed does not answer, 2 for a user's mistake."""
-    try:
-        action(options)
-    except UnavailableError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except SmileError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0

@@ -16,19 +16,19 @@ from rich.console import Console
 from rich.table import Table
 
 from ml.args import Config, DataArgs
+from ml.command import TRACKING_URI, guarded, required
 from ml.contract import ModelContract
 from ml.dataset import Dataset
 from ml.errors import ModelContractError, RegistryError, TrainingDataError
 from ml.evaluation.gate import Verdict, judge, losses, unseen
 from ml.evaluation.tables import label, span
 from ml.features import WINDOW_FEATURES
-from ml.options import add_history, dataset_of, guarded, required
+from ml.options import add_history, dataset_of
 from ml.progress import Progress
 from ml.registry import CHALLENGER, CHAMPION, LoadedModel, find_alias, load_version
 from ml.smile.grid import GRID_Z
 from ml.succession import crown, dethrone, refuse
 
-TRACKING_URI = "MLFLOW_TRACKING_URI"
 REFUSED = 3
 """Exit code where the challenger is not good enough."""
 COMPARED = ("step_s", "window", "filter_weight", "horizons_s")

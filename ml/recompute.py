@@ -18,14 +18,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ml.command import DATABASE_URL, TRACKING_URI, guarded, required
 from ml.offline import Made, Models, Replay
-from ml.options import DATABASE_URL, guarded, required
 from ml.series import Series
 from ml.stored import days_from_database
 from ml.stored_forecasts import StoredForecast, forecasts_between
 from ml.types import Floats
 
-TRACKING_URI = "MLFLOW_TRACKING_URI"
 PIECE = timedelta(hours=1)
 """Forecasts held in memory at a time."""
 Kind = tuple[str, str, str]
@@ -120,7 +119,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; 0, or what `ml.options.guarded` returns."""
+    """The command; 0, or what `ml.command.guarded` returns."""
     options = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     options.add_argument("--symbol", required=True)
     options.add_argument("--source", choices=("live", "simulated", "recorded"),

@@ -14,20 +14,17 @@ from rich.console import Console
 
 from ml import card
 from ml.args import Config
+from ml.command import TRACKING_URI, guarded, required
 from ml.dataset import Dataset
 from ml.evaluation.collect import collect
 from ml.evaluation.scores import Evaluation, as_metrics, summarise
 from ml.evaluation.tables import tables
-from ml.options import config_of, dataset_of, guarded, parser, required, spaced
+from ml.options import config_of, dataset_of, parser, spaced
 from ml.progress import Progress
 from ml.walk import Walked, walk
 
 if TYPE_CHECKING:
     from ml.registry import Record
-
-__all__ = ["config_of", "dataset_of", "guarded", "main", "parser"]
-
-TRACKING_URI = "MLFLOW_TRACKING_URI"
 
 
 def run(options: argparse.Namespace) -> None:

@@ -1,23 +1,23 @@
 """`python -m ml.drift --from-database`: has the market drifted from what the champion learned?"""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 
+from ml.command import DATABASE_URL, guarded, instant, required
 from ml.contract import ModelContract
 from ml.drift.asked import connected, contract_of, newest
 from ml.drift.report import Report, page, text
 from ml.drift.tables import Rows, check, recent_features
-from ml.errors import ConfigError, OutputError, SmileError, UnavailableError
+from ml.errors import OutputError, UnavailableError
 
-DATABASE_URL, MODEL_SERVER_URL = "SMILE_DATABASE_URL", "SMILE_MODEL_SERVER_URL"
+MODEL_SERVER_URL = "SMILE_MODEL_SERVER_URL"
 _EXAMPLE = """example:
   python -m ml.drift --from-database --html drift.html
 """
@@ -25,22 +25,13 @@ _EXAMPLE = """example:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Look and tell; 0 when that was done, 2 for a user's mistake, 1 where something is away."""
-    options = _parser().parse_args(arguments)
-    try:
-        _run(options)
-    except UnavailableError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except SmileError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return guarded(_run, _parser().parse_args(arguments))
 
 
 def _run(options: argparse.Namespace) -> None:
     _refuse_unwritable(options.html)
-    contract, version = contract_of(options.contract or _setting(
-        MODEL_SERVER_URL, "and no --contract is given"))
+    contract, version = contract_of(
+        options.contract or required(MODEL_SERVER_URL, "ml.drift without --contract"))
     report = _looked(lambda rows: _report(rows, options, contract, version))
     print("\n".join(text(report)))
     if options.html:
@@ -57,7 +48,7 @@ def _report(rows: Rows, options: argparse.Namespace, contract: ModelContract,
 
 def _looked(look: Callable[[Rows], Report]) -> Report:
     """What `look` makes of the database's rows; its errors in our own words."""
-    url = _setting(DATABASE_URL, "--from-database needs it")
+    url = required(DATABASE_URL, "--from-database")
     with closing(connected(url)) as connection, connection.cursor() as cursor:
         def rows(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
             cursor.execute(statement, values)
@@ -82,26 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--symbol", help="by default that of the newest smile")
     options.add_argument("--source", choices=("live", "delayed", "simulated", "recorded"),
                          help="where the quotes came from; by default that of the newest smile")
-    options.add_argument("--until", type=_instant, metavar="TS",
+    options.add_argument("--until", type=instant, metavar="TS",
                          help="look at nothing later than this instant")
     options.add_argument("--hours", type=float, default=24.0, help="of the recent past (24)")
     options.add_argument("--html", type=Path, metavar="FILE", help="write the report there too")
     return options
-
-
-def _instant(given: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(given)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{given!r} is not an instant") from error
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-
-
-def _setting(variable: str, why: str) -> str:
-    value = os.environ.get(variable, "")
-    if not value:
-        raise ConfigError(f"{variable} is not set, {why}")
-    return value
 
 
 def _refuse_unwritable(path: Path | None) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ml import command
 from ml.calendar import session_bounds, session_day
 from ml.errors import OutputError, QuotesFileError, SmileError
 from ml.pricing.conventions import Conventions, conventions_with, parse_dividends
@@ -179,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     option = parser.add_argument
     option("source", help="quotes file (Parquet or CSV), Lean folder or snapshot folder")
-    option("--at", type=_instant, metavar="TS",
+    option("--at", type=command.instant, metavar="TS",
            help="instant, such as 2015-12-24T15:30Z (default: the last one in a session)")
     option("--symbol", help="only this symbol")
     option("--expiry", type=_day, nargs="+", action="extend", default=[], metavar="DATE",
@@ -229,17 +230,6 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date such as 2026-09-18") from None
-
-
-def _instant(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2015-12-24T15:30Z"
-                                         ) from None
-    if at.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text!r} has no time zone; add Z for UTC")
-    return at
 
 
 if __name__ == "__main__":

@@ -115,7 +115,8 @@ def test_options_that_make_no_sense_are_exit_code_2(argv):
     assert caught.value.code == 2
 
 
-def test_a_naive_instant_is_read_as_utc():
-    options = train.parser("").parse_args(["--from-database", "--until", "2026-08-03T15:00"])
+def test_an_instant_without_a_time_zone_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        train.parser("").parse_args(["--from-database", "--until", "2026-08-03T15:00"])
 
-    assert options.until.isoformat() == "2026-08-03T15:00:00+00:00"
+    assert "has no time zone; add Z for UTC" in capsys.readouterr().err
