@@ -14,7 +14,8 @@ SESSION_S = 6.5 * 3600
 
 
 def spacing_of(paths: Sequence[str | Path], until: datetime | None = None) -> float:
-    """Seconds between the instants of the coarsest source, at least 1; NaN if none has two.
+    """Seconds between the instants of the coarsest source that are not later than `until`, at
+    least 1; NaN if none has two.
 
     Raises:
         QuotesFileError: a path is no source of quotes.

@@ -15,14 +15,18 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from ml.errors import QuotesFileError
 from ml.quotes.format import is_parquet
 from ml.quotes.source import expand, load
 from ml.quotes.stream import iter_frame, iter_instants
 
+Times = NDArray[np.datetime64]
 Instant = tuple[datetime, list[pd.DataFrame]]
 """A time, and the quotes that each source has of it."""
+FIRST_INSTANTS = 20
+"""Of a Parquet file, at least so many instants tell its step, if it has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +38,21 @@ class Source:
     last: datetime
     quotes: int
     spacing_s: float
-    """Median seconds between instants, at the source's beginning; NaN with one instant."""
+    """Median seconds between the instants to look at, of a Parquet file those at its beginning;
+    NaN where there is one only."""
     frame: pd.DataFrame | None = None
     """Its quotes, where they had to be read to know the rest and there is no other source."""
 
 
 def survey(paths: Sequence[str | Path], until: datetime | None = None) -> list[Source]:
     """What the paths hold, folders of quotes files as the files in them; those that begin later
-    than `until` are left out.
+    than `until` are left out, and no step is measured after it.
 
     Raises:
         QuotesFileError: a path is no source of quotes, or none of them begins in time.
     """
     files = [file for path in paths for file in expand(Path(path))]
-    found = [_source(file, keep=len(files) == 1) for file in files]
+    found = [_source(file, until, keep=len(files) == 1) for file in files]
     early = [source for source in found if until is None or source.first <= until]
     if not early and until is not None:
         raise QuotesFileError(f"{found[0].path}: holds no quotes until {until.isoformat()}")
@@ -88,16 +93,16 @@ def _frames(source: Source) -> Iterator[pd.DataFrame]:
     return iter_frame(load(source.path))
 
 
-def _source(path: Path, keep: bool) -> Source:
-    if path.is_file() and is_parquet(path) and (found := _by_statistics(path)) is not None:
+def _source(path: Path, until: datetime | None, keep: bool) -> Source:
+    if path.is_file() and is_parquet(path) and (found := _by_statistics(path, until)) is not None:
         return found
     frame = load(path)
     times = frame["ts"]
     return Source(path, times.iat[0].to_pydatetime(), times.iat[-1].to_pydatetime(), len(frame),
-                  _spacing(times), frame if keep else None)
+                  _spacing(_seen(times, until)), frame if keep else None)
 
 
-def _by_statistics(path: Path) -> Source | None:
+def _by_statistics(path: Path, until: datetime | None) -> Source | None:
     """What a Parquet file's own statistics say; None where they don't."""
     try:
         file = pq.ParquetFile(path)
@@ -107,15 +112,33 @@ def _by_statistics(path: Path) -> Source | None:
         if not spans or any(span is None or not span.has_min_max for span in spans):
             return None
         first, last = min(span.min for span in spans), max(span.max for span in spans)
-        begin = file.read_row_group(0, columns=["ts"]).column(0).to_pandas()
+        if not isinstance(first, datetime) or first.tzinfo is None:
+            return None
+        begin = _beginning(file, until)
     except (pa.ArrowException, OSError):
         return None  # `load` says what is wrong
-    if not isinstance(first, datetime) or first.tzinfo is None:
-        return None
     return Source(path, first.astimezone(UTC), last.astimezone(UTC), file.metadata.num_rows,
                   _spacing(begin))
 
 
-def _spacing(times: pd.Series) -> float:
-    gaps = np.diff(np.unique(times.to_numpy(dtype="datetime64[us]"))) / np.timedelta64(1, "s")
+def _beginning(file: pq.ParquetFile, until: datetime | None) -> Times:
+    """The first instants to look at, of as many row groups as have enough of them."""
+    seen: Times = np.empty(0, dtype="datetime64[us]")
+    for group in range(file.num_row_groups):
+        times = file.read_row_group(group, columns=["ts"]).column(0).to_pandas()
+        early = _seen(times, until)
+        seen = np.union1d(seen, early)
+        if len(seen) >= FIRST_INSTANTS or len(early) < len(times):
+            break
+    return seen
+
+
+def _seen(times: pd.Series, until: datetime | None) -> Times:
+    """The times that are not later than `until`, in UTC."""
+    early = times if until is None else times[times <= until]
+    return np.asarray(early.to_numpy(dtype="datetime64[us]"))
+
+
+def _spacing(times: Times) -> float:
+    gaps = np.diff(np.unique(times)) / np.timedelta64(1, "s")
     return float(np.median(gaps)) if len(gaps) else float("nan")

@@ -100,6 +100,13 @@ def test_one_instant_has_no_step(tmp_path):
     assert np.isnan(spacing_s(survey([tmp_path / "q.parquet"])))
 
 
+def test_a_row_group_for_each_instant_has_a_step_all_the_same(tmp_path):
+    quotes(0, 5, 10, 15).to_parquet(tmp_path / "q.parquet", row_group_size=4)
+
+    assert spacing_s(survey([tmp_path / "q.parquet"])) == 300.0
+    assert np.isnan(spacing_s(survey([tmp_path / "q.parquet"], utc(4))))
+
+
 def test_what_is_no_source_is_refused_by_name(tmp_path):
     (tmp_path / "empty").mkdir()
     write_quotes(quotes(0), tmp_path / "q.parquet")
@@ -110,3 +117,7 @@ def test_what_is_no_source_is_refused_by_name(tmp_path):
             survey([tmp_path / path])
     with pytest.raises(QuotesFileError, match="holds no quotes until 2015-01-01"):
         survey([tmp_path / "q.parquet"], datetime(2015, 1, 1, tzinfo=UTC))
+    frame = quotes(0, 1)
+    frame.assign(ts=frame["ts"].dt.tz_localize(None)).to_parquet(tmp_path / "naive.parquet")
+    with pytest.raises(QuotesFileError, match="zone"):
+        survey([tmp_path / "naive.parquet"], utc(1))

@@ -11,6 +11,7 @@ from ml.quotes.format import write_quotes
 from ml.spacing import at_spacing, spacing_of
 from tests.unit.quotes_data import quotes_frame
 from tests.unit.smiles import make_history
+from tests.unit.test_quotes_merged import quotes, utc
 
 
 @pytest.mark.parametrize(("rows_s", "step_s", "window", "horizons_s"), [
@@ -41,3 +42,13 @@ def test_the_spacing_is_read_off_the_quotes(tmp_path):
     write_quotes(quotes_frame(), tmp_path / "q.parquet")
 
     assert spacing_of([tmp_path]) == 60.0
+
+
+@pytest.mark.parametrize("name", ["q.parquet", "q.csv"])
+def test_the_spacing_knows_nothing_of_what_comes_after_the_last_instant(tmp_path, name):
+    """Minutes until then, and more rows five minutes apart after it, all in one file."""
+    later = [10 + 5 * place for place in range(1, 30)]
+    write_quotes(quotes(*range(11), *later), tmp_path / name)
+
+    assert spacing_of([tmp_path], utc(10)) == 60.0
+    assert spacing_of([tmp_path]) == 300.0
