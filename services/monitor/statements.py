@@ -50,13 +50,16 @@ FROM unnest(%(expiries)s::date[], %(times)s::timestamptz[]) AS m (expiry, at)
 JOIN option_features f ON f.symbol = %(symbol)s AND f.expiry = m.expiry AND f.ts = m.at
 WHERE f.ts >= %(first)s AND f.ts <= %(last)s"""
 
+# Of each instant's own source; a live feed's delayed rows are part of its past.
 PASTS = """
 SELECT m.expiry, m.at, lag.place, f.tau, f.forward, f.grid_vol
 FROM unnest(%(expiries)s::date[], %(times)s::timestamptz[]) AS m (expiry, at)
+JOIN option_features o ON o.symbol = %(symbol)s AND o.expiry = m.expiry AND o.ts = m.at
+  AND o.ts >= %(first)s AND o.ts <= %(last)s
 CROSS JOIN generate_series(0, %(window)s - 1) AS lag (place)
 CROSS JOIN LATERAL (
     SELECT f.tau, f.forward, f.grid_vol FROM option_features f
-    WHERE f.symbol = %(symbol)s AND f.expiry = m.expiry
+    WHERE f.symbol = %(symbol)s AND f.expiry = m.expiry AND f.source IN (o.source, 'delayed')
       AND f.ts <= m.at - lag.place * %(step)s
       AND f.ts > m.at - (lag.place + 0.5) * %(step)s
       AND f.ts > %(first)s - %(window)s * %(step)s AND f.ts <= %(last)s
