@@ -1,6 +1,7 @@
 """`python -m ml.drift --from-database`: has the market drifted from what the champion learned?"""
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -18,6 +19,7 @@ from ml.drift.tables import Rows, check, recent_features
 from ml.errors import OutputError, UnavailableError
 
 MODEL_SERVER_URL = "SMILE_MODEL_SERVER_URL"
+MOST_HOURS = 87_600.0
 _EXAMPLE = """example:
   python -m ml.drift --from-database --html drift.html
 """
@@ -35,7 +37,7 @@ def _run(options: argparse.Namespace) -> None:
     report = _looked(lambda rows: _report(rows, options, contract, version))
     print("\n".join(text(report)))
     if options.html:
-        options.html.write_text(page(report), encoding="utf-8")
+        _write(options.html, page(report))
         print(f"\nwritten to {options.html}")
 
 
@@ -75,9 +77,28 @@ def _parser() -> argparse.ArgumentParser:
                          help="where the quotes came from; by default that of the newest smile")
     options.add_argument("--until", type=instant, metavar="TS",
                          help="look at nothing later than this instant")
-    options.add_argument("--hours", type=float, default=24.0, help="of the recent past (24)")
+    options.add_argument("--hours", type=_hours, default=24.0, help="of the recent past (24)")
     options.add_argument("--html", type=Path, metavar="FILE", help="write the report there too")
     return options
+
+
+def _hours(text: str) -> float:
+    """An option's number of hours; beyond ten years there is nothing to look at."""
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = math.nan
+    if not 0.0 < hours <= MOST_HOURS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours above 0 and up to "
+                                         f"{MOST_HOURS:.0f}")
+    return hours
+
+
+def _write(path: Path, text_of: str) -> None:
+    try:
+        path.write_text(text_of, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: can't be written: {error.strerror}") from error
 
 
 def _refuse_unwritable(path: Path | None) -> None:

@@ -1,17 +1,14 @@
 """What a report on demand is about: the champion's contract, and which quotes."""
 
-import http.client
-import urllib.error
-import urllib.request
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import psycopg2
 
-from ml.contract import ModelContract, from_json, read
+from ml.contract import ModelContract, read
 from ml.drift.tables import Asked, Rows
 from ml.errors import ConfigError, TrainingDataError, UnavailableError
+from ml.served import PATH, served
 
 TIMEOUT_S = 5.0
 NEWEST = """
@@ -20,10 +17,6 @@ WHERE reason IS NULL AND (%(symbol)s::text IS NULL OR symbol = %(symbol)s)
   AND (%(source)s::text IS NULL OR source = %(source)s)
   AND (%(until)s::timestamptz IS NULL OR ts <= %(until)s)
 ORDER BY ts DESC LIMIT 1"""
-
-
-class _Versioned(msgspec.Struct, frozen=True):
-    model_version: str | None = None
 
 
 def contract_of(where: str) -> tuple[ModelContract, str | None]:
@@ -39,20 +32,8 @@ def contract_of(where: str) -> tuple[ModelContract, str | None]:
         if not path.is_file():
             raise ConfigError(f"{where}: there is no such file")
         return read(path), None
-    body = _post(where.rstrip("/").removesuffix("/contract") + "/contract")
-    contract = from_json(body)
-    return contract, msgspec.json.decode(body, type=_Versioned).model_version
-
-
-def _post(url: str) -> bytes:
-    request = urllib.request.Request(url, data=b"{}", method="POST",
-                                     headers={"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-            return bytes(answer.read())
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise UnavailableError(f"the model server at {url} does not answer: {reason}") from error
+    found = served(where.rstrip("/").removesuffix(PATH), TIMEOUT_S)
+    return found.contract, found.version
 
 
 def newest(rows: Rows, symbol: str | None, source: str | None, until: datetime | None,

@@ -16,6 +16,8 @@ from services.monitor.retraining import Asked, Outcome
 OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 TIMEOUT_S = 10
 CONFLICT, NOT_FOUND = 409, 404
+PASSING = frozenset({401, 408, 429})
+"""Refusals that do not last: a token that is being renewed, too slow, too many at once."""
 NAME_LENGTH = 42
 """Of the CronJob's name, what is left beside the rest of a Job's 63 characters."""
 BY_HAND = "cronjob.kubernetes.io/instantiate"
@@ -130,9 +132,10 @@ def _spoken(what: str) -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        if error.status is not None and 400 <= error.status < 500:
+        if 400 <= (error.status or 0) < 500 and error.status not in PASSING:
             raise ServiceError(f"{what}: the cluster refuses, {error.status} {error.reason}") \
                 from error
-        raise Unavailable(f"{what}: the cluster does not answer: {error.reason}") from error
+        raise Unavailable(f"{what}: the cluster does not answer: "
+                          f"{error.status} {error.reason}") from error
     except urllib3.exceptions.HTTPError as error:
         raise Unavailable(f"{what}: the cluster can't be reached: {error}") from error

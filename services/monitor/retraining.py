@@ -66,7 +66,10 @@ class Launcher(Protocol):
         """Start one; by what it is called. Raises ServiceError if that can't be done."""
 
     def look(self, job: str) -> Outcome:
-        """Where one is. Raises Unavailable if that can't be told for now."""
+        """Where one is.
+
+        Raises Unavailable if that can't be told for now, another ServiceError if it never can.
+        """
 
     def stop(self, job: str) -> None:
         """End one that takes too long."""
@@ -150,6 +153,9 @@ class Retraining:
                 outcome = self._launcher.look(job) if job else Outcome("unknown")
             except Unavailable as error:
                 log.warning("a retraining can't be looked at", job=job, why=str(error))
+                continue
+            except ServiceError as error:
+                self._end(model_name, at, "lost", str(error))
                 continue
             if outcome.status in ("succeeded", "failed"):
                 self._end(model_name, at, outcome.status, outcome.detail)

@@ -27,7 +27,7 @@ class MonitorSettings(DatabaseSettings, frozen=True, kw_only=True):
     monitor_rolling: Count = 500
     """Scores in the rolling metrics, per symbol, source, role, model and horizon."""
 
-    model_server_url: str = ""
+    model_server_url: Annotated[str, Meta(pattern="^$|^https?://[^/]")] = ""
     """Base URL of the model server, whose champion's contract has the fitted baselines and the
     training fold's features; empty: neither those scores nor drift."""
     monitor_contract_seconds: Seconds = 60.0

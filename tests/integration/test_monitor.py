@@ -245,6 +245,8 @@ class FakeLauncher:
         return f"job-{len(self.started)}"
 
     def look(self, job):
+        if self.refusal is not None:
+            raise self.refusal
         return self.outcome
 
     def stop(self, job):
@@ -334,6 +336,23 @@ def test_a_refusal_keeps_the_cool_down_and_a_cluster_that_is_away_does_not(datab
 
     assert retrainings(database) == [("smile", "failed", None, "the cluster refuses")]
     assert launcher.started == []
+
+
+def test_what_may_not_be_looked_at_is_told_once_and_what_can_t_be_for_now_again(
+        database, capsys):
+    launcher = FakeLauncher()
+    retraining = Retraining(database, launcher, 3600.0, 3600.0, clock=clock_of_steps())
+    retraining.ask(wanted())
+    launcher.refusal = Unavailable("too many requests")
+    retraining.step()
+    assert retrainings(database) == [("smile", "running", "job-1", None)]
+    launcher.refusal = ServiceError("the cluster refuses, 403 Forbidden")
+    for _ in range(3):
+        retraining.step()
+
+    assert retrainings(database) == [
+        ("smile", "lost", "job-1", "the cluster refuses, 403 Forbidden")]
+    assert capsys.readouterr().out.count("403 Forbidden") == 1
 
 
 @pytest.mark.parametrize(("program", "status", "detail"), [
@@ -434,6 +453,8 @@ def test_the_report_tells_what_has_drifted_and_shows_it(told, tmp_path, capsys):
     (["--contract", "/no/such.json"], 2, "/no/such.json: there is no such file"),
     (["--contract", "http://127.0.0.1:9"], 1, "model server at http://127.0.0.1:9/contract"),
     (["--html", "/no/such/folder/page.html"], 2, "can't be written"),
+    (["--html", "/proc/page.html"], 2, "/proc/page.html: can't be written"),
+    (["--contract", "http://server:port"], 1, "can't be reached"),
 ])
 def test_what_the_report_lacks_is_said_in_a_sentence(told, capsys, options, code, sentence):
     given = ["--from-database", "--contract", str(told), *options]
@@ -441,6 +462,13 @@ def test_what_the_report_lacks_is_said_in_a_sentence(told, capsys, options, code
     assert drift.main(given) == code
     said = capsys.readouterr().err
     assert sentence in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("hours", ["nan", "-5", "0", "inf", "1e12", "many"])
+def test_a_span_that_is_none_is_refused(capsys, hours):
+    with pytest.raises(SystemExit, match="2"):
+        drift.main(["--from-database", f"--hours={hours}"])
+    assert "is no number of hours above 0" in capsys.readouterr().err
 
 
 def test_missing_settings_of_the_report_are_named(told, capsys, monkeypatch):

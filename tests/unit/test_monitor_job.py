@@ -10,6 +10,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import MaxRetryError
 
 from services.common.errors import ServiceError, SettingsError, Unavailable
+from services.common.settings import load
 from services.monitor.job import JobLauncher, connect, job
 from services.monitor.retraining import Asked, Outcome
 from services.monitor.settings import MonitorSettings
@@ -125,6 +126,9 @@ def test_a_job_without_conditions_runs(cronjob):
 
 @pytest.mark.parametrize(("refusal", "kind"), [
     (ApiException(status=403, reason="Forbidden"), ServiceError),
+    (ApiException(status=401, reason="Unauthorized"), Unavailable),
+    (ApiException(status=408, reason="Request Timeout"), Unavailable),
+    (ApiException(status=429, reason="Too Many Requests"), Unavailable),
     (ApiException(status=500, reason="Internal Server Error"), Unavailable),
     (MaxRetryError(None, "/apis/batch/v1", "refused"), Unavailable)])
 def test_a_refusal_lasts_and_a_cluster_that_is_away_does_not(cronjob, refusal, kind):
@@ -146,6 +150,12 @@ def test_without_a_cluster_the_setting_is_named(monkeypatch, tmp_path):
                         str(tmp_path / "none"))
     with pytest.raises(SettingsError, match="SMILE_RETRAIN is job, but no cluster"):
         connect("", "trainer", 60.0)
+
+
+@pytest.mark.parametrize("url", ["model-server", "model-server:3000", "ftp://server", "http://"])
+def test_a_model_server_that_is_no_url_is_refused_by_name(url):
+    with pytest.raises(SettingsError, match="SMILE_MODEL_SERVER_URL"):
+        load(MonitorSettings, {"SMILE_DATABASE_URL": "-", "SMILE_MODEL_SERVER_URL": url})
 
 
 @pytest.mark.parametrize(("settings", "named"), [
