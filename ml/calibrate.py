@@ -3,15 +3,19 @@
 The band is judged on observed quotes, whose noise the fitted smile does not have: its half-widths
 are multiplied by one factor per horizon, so that the wanted share of the part's quotes lies within
 (split conformal with a normalised score: Lei, G'Sell, Rinaldo, Tibshirani and Wasserman, 2018,
-"Distribution-Free Predictive Inference for Regression", section 5.2).
+"Distribution-Free Predictive Inference for Regression", section 5.2). A horizon of which the part
+holds no observed quote takes the factor of the horizon before; that is said.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from ml.baselines import band_at, on_grid
 from ml.dataset import Dataset, Ints
+from ml.errors import TrainingDataError
 from ml.evidence import MIN_BLOCKS, blocks, clustered_error
 from ml.folds import Part
 from ml.smile.grid import vol_at
@@ -24,6 +28,7 @@ SMALLEST_WIDTH = 1e-6
 """Of a band, in volatility: a hundredth of a basis point."""
 MOST_CHANGES = 20_000
 """Windows whose changes a quantile by grid point is taken of."""
+log = logging.getLogger(__name__)
 
 
 def shrinkage(excess: Floats, missed: Floats, at_s: Floats, horizons_s: Sequence[int],
@@ -59,10 +64,29 @@ def band_factors(quantiles: Floats, dataset: Dataset, part: Part, level: float) 
     """Per horizon, what to multiply a band's half-widths by, (H,).
 
     `quantiles` (n, H, 3, 17) are the part's forecast changes, `level` the share of quotes wanted
-    within.
+    within. A horizon of which nothing was observed takes the factor of the one before, the first
+    that of the next.
+
+    Raises:
+        TrainingDataError: nothing was observed of any horizon.
     """
-    return np.array([_factor(quantiles[:, place], dataset, part, place, level)
-                     for place in range(quantiles.shape[1])])
+    factors = np.array([_factor(quantiles[:, place], dataset, part, place, level)
+                        for place in range(quantiles.shape[1])])
+    seen = np.flatnonzero(np.isfinite(factors))
+    if not len(seen):
+        raise TrainingDataError("too little history: the calibration part holds no observed quote "
+                                "to fit the bands' width to")
+    before = np.maximum(np.searchsorted(seen, np.arange(len(factors)), side="right") - 1, 0)
+    taken = seen[before]
+    for place in np.flatnonzero(~np.isfinite(factors)).tolist():
+        _tell(dataset.args.horizons_s[place], dataset.args.horizons_s[taken[place]])
+    return np.asarray(factors[taken])
+
+
+@lru_cache(maxsize=64)
+def _tell(horizon_s: int, taken_s: int) -> None:
+    log.warning("no quote %d s ahead was observed in a calibration part: its bands take the "
+                "factor of %d s", horizon_s, taken_s)
 
 
 def baseline_band(dataset: Dataset, training: Part, calibration: Part, level: float) -> Floats:
@@ -81,13 +105,13 @@ def baseline_band(dataset: Dataset, training: Part, calibration: Part, level: fl
 def change_sizes(change: Floats, level: float) -> Floats:
     """Quantile of |change| (N, H, 17) by horizon and point, (H, 17).
 
-    A point that is never observed takes its horizon's.
+    A point that is never observed takes its horizon's; NaN where nothing of that is observed.
     """
     size = np.abs(change)
     pooled = [_quantile(size[:, place], level) for place in range(size.shape[1])]
     by_point = [[_quantile(size[:, place, point], level) for point in range(size.shape[2])]
                 for place in range(size.shape[1])]
-    return np.where(np.isfinite(by_point), by_point, np.nan_to_num(pooled)[:, None])
+    return np.where(np.isfinite(by_point), by_point, np.array(pooled)[:, None])
 
 
 def _quantile(values: Floats, level: float) -> float:
@@ -97,13 +121,11 @@ def _quantile(values: Floats, level: float) -> float:
 
 def _factor(change: Floats, dataset: Dataset, part: Part, horizon: int, level: float) -> float:
     """The level's quantile of quotes' distances from the median of `change` (n, 3, 17), in
-    half-widths of the band on their side; 1 where nothing was observed."""
+    half-widths of the band on their side; NaN where nothing was observed."""
     chosen = np.flatnonzero(part.known[:, horizon])
     steps = np.unique(np.linspace(0, len(chosen) - 1, min(MOST_FORECASTS, len(chosen))).astype(int))
-    if not len(chosen):
-        return 1.0
     ratios = np.concatenate([np.empty(0), *_ratios(change, dataset, part, horizon, chosen[steps])])
-    return float(np.quantile(ratios, level)) if len(ratios) else 1.0
+    return float(np.quantile(ratios, level)) if len(ratios) else float("nan")
 
 
 def _ratios(change: Floats, dataset: Dataset, part: Part, horizon: int,

@@ -80,9 +80,10 @@ def prepare(dataset: Dataset, fold: Fold, config: Config) -> Prepared:
     """Scaler, baselines and anchor of a fold, of its training and validation parts only.
 
     Raises:
-        TrainingDataError: the training part never sees a horizon's end, or a smile that changes.
+        TrainingDataError: of a horizon no target is observed in the training part, or its smile
+            never changes.
     """
-    _refuse_unseen_horizons(fold, config)
+    _refuse_unseen_horizons(dataset, fold)
     scaler = fit_scaler(dataset, fold.training)
     points = quote_density(dataset, fold.training)
     baselines = fit_baselines(dataset, fold.training, points)
@@ -94,13 +95,17 @@ def prepare(dataset: Dataset, fold: Fold, config: Config) -> Prepared:
     return Prepared(scaler, baselines, anchor, linear, points)
 
 
-def _refuse_unseen_horizons(fold: Fold, config: Config) -> None:
-    seen = np.atleast_1d(fold.training.known.any(axis=0))
-    unseen = [str(horizon) for horizon, known in zip(config.data.horizons_s, seen, strict=True)
+def _refuse_unseen_horizons(dataset: Dataset, fold: Fold) -> None:
+    """Among the very windows that widths of bands are taken of: they would be nothing."""
+    horizons_s = dataset.args.horizons_s
+    seen = np.zeros(len(horizons_s), dtype=bool)
+    for piece in spread(fold.training, MOST_CHANGES).chunks():
+        seen |= np.isfinite(piece.changes(dataset.samples)).any(axis=(0, 2))
+    unseen = [str(horizon_s) for horizon_s, known in zip(horizons_s, seen, strict=True)
               if not known]
     if unseen:
-        raise TrainingDataError(f"too little history: nothing is known {', '.join(unseen)} s after "
-                                "any window of the training part; shorten `horizons_s`")
+        raise TrainingDataError(f"too little history: no target {', '.join(unseen)} s ahead was "
+                                "observed in the training part; shorten `horizons_s`")
 
 
 def _held_by_moneyness(baselines: tuple[LinearBaseline, ...], kind: str) -> str:

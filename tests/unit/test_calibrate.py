@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from ml import calibrate
 from ml.calibrate import band_factors, baseline_band, change_sizes, shrinkage
 from ml.dataset import make_dataset
+from ml.errors import TrainingDataError
 from ml.folds import Part
 from ml.forecaster import calibrated, drawn
 from ml.spread import spread
@@ -105,12 +107,36 @@ def test_bands_are_made_to_hold_the_share_of_quotes_that_is_wanted(dataset):
     assert wider == pytest.approx(1.0, abs=0.02)
 
 
-def test_a_horizon_that_nothing_was_observed_at_keeps_its_band(dataset):
-    part = whole(dataset)
-    blind = Part(part.places, np.column_stack([part.known[:, 0], np.zeros(len(part), bool)]))
-    quantiles = np.zeros((len(part), 2, 3, 17)) + np.array([-1e-3, 0.0, 1e-3])[:, None]
+def blind(part, *places):
+    """The part, its targets at these horizons never seen."""
+    known = part.known.copy()
+    known[:, places] = False
+    return Part(part.places, known)
 
-    assert band_factors(quantiles, dataset, blind, 0.9)[1] == 1.0
+
+@pytest.mark.parametrize(("unseen", "taken", "sentence"), [
+    (1, 0, "no quote 300 s ahead was observed in a calibration part: its bands take the factor of "
+     "60 s"),
+    (0, 1, "no quote 60 s ahead was observed in a calibration part: its bands take the factor of "
+     "300 s")])
+def test_a_horizon_without_an_observed_quote_takes_its_neighbours_factor(
+        dataset, unseen, taken, sentence, caplog):
+    part = whole(dataset)
+    quantiles = np.zeros((len(part), 2, 3, 17)) + 1e-4 * np.array([-1.0, 0.0, 1.0])[:, None]
+    calibrate._tell.cache_clear()
+
+    factors = [band_factors(quantiles, dataset, blind(part, unseen), 0.9) for _ in range(2)]
+
+    own = band_factors(quantiles, dataset, part, 0.9)
+    assert [one.tolist() for one in factors] == [[own[taken]] * 2] * 2
+    assert caplog.messages == [sentence]
+
+
+def test_without_any_observed_quote_there_are_no_factors(dataset):
+    part = whole(dataset)
+
+    with pytest.raises(TrainingDataError, match="the calibration part holds no observed quote"):
+        band_factors(np.zeros((len(part), 2, 3, 17)), dataset, blind(part, 0, 1), 0.9)
 
 
 def test_the_fallback_band_is_wider_for_the_longer_horizon(dataset):
@@ -125,6 +151,7 @@ def test_sizes_are_quantiles_by_point_and_the_horizons_own_where_there_is_none()
     change[:, 0, 0] = [1.0, -2.0, 3.0, -4.0]
 
     assert change_sizes(change, 0.5)[0].tolist() == [2.5] * 17
+    assert np.isnan(change_sizes(change * np.nan, 0.5)).all()
 
 
 def test_spread_keeps_first_and_last_and_no_more_than_asked():

@@ -220,5 +220,15 @@ def test_a_horizon_that_training_never_sees_is_refused_by_name(dataset, fold):
     known[:, 1] = False
     blind = replace(fold, training=replace(fold.training, known=known))
 
-    with pytest.raises(TrainingDataError, match="nothing is known 300 s after"):
+    with pytest.raises(TrainingDataError, match="no target 300 s ahead was observed"):
         fit_fold(dataset, blind, small(), "smile", QUIET)
+
+
+@pytest.mark.parametrize("kind", ["gru", "ewma"])
+def test_a_horizon_whose_targets_lie_beyond_the_quotes_is_refused_by_name(dataset, fold, kind):
+    change = dataset.samples.change.copy()
+    change[fold.training.places, 1] = np.nan
+    unseen = replace(dataset, samples=replace(dataset.samples, change=change))
+
+    with pytest.raises(TrainingDataError, match="no target 300 s ahead was observed"):
+        fit_fold(unseen, fold, small(kind), "smile", QUIET)
