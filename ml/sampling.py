@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.args import DataArgs
+from ml.bands import step_of
 from ml.features import WINDOW_FEATURES, filtered_smile, window_indices, window_input
 from ml.history import Series
 from ml.types import Floats
@@ -79,13 +80,13 @@ def _drawn(series: Series, rows: Ints, targets: Ints, inputs: list[tuple[Floats,
 
 
 def _strided(times_s: Floats, step_s: float) -> Ints:
-    """Places of rows at least a step apart, so that a feed of 2 s gives no near-copies."""
-    chosen, last = [], -np.inf
-    for row, at in enumerate(times_s.tolist()):
-        if at - last >= step_s - _SECOND:
-            chosen.append(row)
-            last = at
-    return np.array(chosen, dtype=np.int64)
+    """Places of the first row of each step on the epoch clock.
+
+    So a feed of 2 s gives no near-copies, and the expiries and symbols of a feed share their
+    instants whatever rows each of them lacks.
+    """
+    steps = [step_of(at, step_s) for at in times_s.tolist()]
+    return np.unique(steps, return_index=True)[1].astype(np.int64)
 
 
 def _first_smiles(series: Series) -> Ints:

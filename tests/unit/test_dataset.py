@@ -206,6 +206,21 @@ def test_a_fast_feed_gives_one_sample_a_step_and_lags_of_a_step():
     assert cut.target[0, 0] - cut.row[0] == 30
 
 
+def test_expiries_that_lack_rows_now_and_then_are_sampled_at_the_same_instants():
+    """Rows every 2 s, one in 50 missing: each step's first row is mostly the same one."""
+    random = np.random.default_rng(0)
+    history = [only(series, random.random(len(series.at)) > 0.02)
+               for series in make_history(days=1, minutes=120, expiries=4, step_s=2.0)]
+    samples = make_dataset([history], ARGS).samples
+
+    times, counts = np.unique(samples.at_s, return_counts=True)
+    on_the_clock = times % ARGS.step_s == 0
+    assert counts[on_the_clock].sum() > 0.95 * len(samples)
+    assert (times % ARGS.step_s < 10.0).all()
+    for key in range(4):
+        assert np.diff(samples.at_s[samples.key == key] // ARGS.step_s).min() == 1.0
+
+
 def test_a_coarse_file_is_cut_at_its_own_step():
     series = one_series(minutes=390, step_s=300.0)
     cut = Cut(series, DataArgs(step_s=300.0, horizons_s=(300, 900), window=6))
