@@ -61,7 +61,7 @@ SHADOWS_REFUSED = Counter("smile_predictor_shadows_refused_total",
                           "Answers of a shadow that could not be believed.")
 BAND_SCALE = Gauge("smile_predictor_band_scale_ratio",
                    "Factor on the calibrated half-widths of the bands issued now.",
-                   ["symbol", "horizon_s"])
+                   ["symbol", "source", "horizon_s"])
 MODEL_SERVER_SECONDS = Histogram("smile_predictor_model_server_seconds",
                                  "Round trip to the model server.", buckets=LATENCY_BUCKETS)
 REPAIRED = Counter("smile_predictor_repaired_total",

@@ -1,8 +1,8 @@
-"""The bands of each symbol: what was observed, and the scale that follows.
+"""The bands of each symbol and source: what was observed, and the scale that follows.
 
-A symbol's first row after a start, from another source, after a gap in which another replica may
-have had its rows, or with an instant read again, makes its state be rebuilt from the tables up to
-that row: so the scale is the same whenever the service started.
+The first row of a market after a start, after a gap in which another replica may have had its
+rows, or with an instant read again, makes its state be rebuilt from the tables up to that row: so
+the scale is the same whenever the service started.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,18 +16,18 @@ from ml.bands import Quoted
 from services.common import metrics
 from services.common.messages import FeatureRow, Forecast, Source
 from services.predictor.forecast import Shape
-from services.predictor.history import GAP_S, GAP_SPACINGS, GAP_STEPS
+from services.predictor.history import GAP_S, GAP_SPACINGS, GAP_STEPS, market
 
+Market = tuple[str, Source]
 Loader = Callable[[str, Source, datetime, Shape], BandTracker]
 """The state of the bands of a symbol and source up to and with an instant, by the tables."""
 
 
 @dataclass(slots=True)
 class _Followed:
-    """A symbol's tracker and the newest instant that it has seen."""
+    """A market's tracker and the newest instant that it has seen."""
 
     tracker: BandTracker
-    source: Source
     at: datetime
     expiries: set[date] = field(default_factory=set)
     """Those of which it has seen the row of that instant."""
@@ -35,8 +35,8 @@ class _Followed:
 
     def is_followed_by(self, row: FeatureRow, shape: Shape) -> bool:
         own = self.tracker
-        asked = shape.step_s, shape.horizons_s, shape.level, market(row)
-        if (own.step_s, own.horizons_s, own.level, self.source) != asked:
+        asked = shape.step_s, shape.horizons_s, shape.level
+        if (own.step_s, own.horizons_s, own.level) != asked:
             return False
         passed_s = (row.ts - self.at).total_seconds()
         if passed_s == 0.0:
@@ -53,51 +53,42 @@ class _Followed:
 
 
 class Bands:
-    """The band tracker of every symbol that was seen lately."""
+    """The band tracker of every symbol and source that was seen lately."""
 
     def __init__(self, load: Loader, limit: int = 256) -> None:
         self._load, self._limit = load, limit
-        self._by_symbol: dict[str, _Followed] = {}
+        self._by_market: dict[Market, _Followed] = {}
 
     def prepare(self, rows: Iterable[FeatureRow], shape: Shape) -> None:
-        """Load the state of the symbols whose rows, in time order, don't follow on.
+        """Load the state of the markets whose rows, in time order, don't follow on.
 
         Raises:
             Unavailable: the database does not answer.
         """
-        first: dict[str, FeatureRow] = {}
+        first: dict[Market, FeatureRow] = {}
         for row in rows:
-            first.setdefault(row.symbol, row)
-        for symbol, row in first.items():
-            followed = self._by_symbol.get(symbol)
+            first.setdefault((row.symbol, market(row)), row)
+        for key, row in first.items():
+            followed = self._by_market.get(key)
             if followed is None or not followed.is_followed_by(row, shape):
-                self._by_symbol.pop(symbol, None)
-                self._by_symbol[symbol] = _Followed(
-                    self._load(symbol, market(row), row.ts, shape), market(row), row.ts)
-        while len(self._by_symbol) > self._limit:
-            del self._by_symbol[min(self._by_symbol, key=lambda one: self._by_symbol[one].at)]
+                self._by_market.pop(key, None)
+                self._by_market[key] = _Followed(self._load(*key, row.ts, shape), row.ts)
+        while len(self._by_market) > self._limit:
+            del self._by_market[min(self._by_market, key=lambda one: self._by_market[one].at)]
 
     def take(self, row: FeatureRow) -> BandTracker:
-        """The tracker of a prepared row's symbol, after it has seen the row."""
-        followed = self._by_symbol[row.symbol]
+        """The tracker of a prepared row's market, after it has seen the row."""
+        followed = self._by_market[row.symbol, market(row)]
         followed.take(row)
         followed.tracker.observe(row.expiry, row.ts, quoted(row))
         return followed.tracker
 
     def publish(self) -> None:
         """Set the metrics of the scales now."""
-        for symbol, one in self._by_symbol.items():
+        for (symbol, source), one in self._by_market.items():
             scales = one.tracker.scales(one.at).tolist()
             for horizon_s, scale in zip(one.tracker.horizons_s, scales, strict=True):
-                metrics.BAND_SCALE.labels(symbol, str(horizon_s)).set(scale)
-
-
-def market(row: FeatureRow) -> Source:
-    """Which source's bands a row belongs to: a live feed's delayed rows, too, are the live one's.
-
-    They have no smile.
-    """
-    return "live" if row.source == "delayed" else row.source
+                metrics.BAND_SCALE.labels(symbol, source, str(horizon_s)).set(scale)
 
 
 def quoted(row: FeatureRow) -> Quoted | None:

@@ -1,11 +1,11 @@
 """What the predictor remembers of each smile: enough rows for one window, no more.
 
-Samples of one (symbol, expiry) are kept oldest first over the last `span_s` seconds. A row that
-does not follow on what is remembered (the first after a start or a gap, and one read again) makes
-the history be loaded anew from `option_features`, up to that row; so what is remembered before a
-row never depends on when the service started. A gap may be the feed's own, or the rows may have
-gone to another replica meanwhile: the table tells, and is asked once. Within a batch rows are
-neighbours on the topic, so that a gap there is the feed's own.
+Samples of one smile, that of an expiry by one source, are kept oldest first over the last `span_s`
+seconds. A row that does not follow on what is remembered (the first after a start or a gap, and one
+read again) makes the history be loaded anew from `option_features`, up to that row; so what is
+remembered before a row never depends on when the service started. A gap may be the feed's own, or
+the rows may have gone to another replica meanwhile: the table tells, and is asked once. Within a
+batch rows are neighbours on the topic, so that a gap there is the feed's own.
 """
 
 import math
@@ -18,10 +18,11 @@ import numpy as np
 
 from ml.features import SmileWindow, window_indices
 from ml.types import Floats
-from services.common.messages import FeatureRow
+from services.common.messages import FeatureRow, Source
 from services.predictor.sample import Sample, sample
 
-Key = tuple[str, date]
+Key = tuple[str, Source, date]
+"""Symbol, source as `market` has it, and expiry."""
 ROUNDING_S = 1e-6
 """Epoch seconds as floats are good to a quarter of a microsecond."""
 GAP_SPACINGS, GAP_S = 2.0, 5.0
@@ -33,9 +34,21 @@ Loader = Callable[[Mapping[Key, datetime], float], Mapping[Key, list[Sample]]]
 """The samples of each key in the given number of seconds before its instant, oldest first."""
 
 
+def market(row: FeatureRow) -> Source:
+    """Whose past a row belongs to: quotes of several sources are several markets.
+
+    A live feed's delayed rows are the live one's; they have no smile.
+    """
+    return "live" if row.source == "delayed" else row.source
+
+
+def _key(row: FeatureRow) -> Key:
+    return row.symbol, market(row), row.expiry
+
+
 @dataclass(slots=True)
 class History:
-    """Samples of one (symbol, expiry), oldest first."""
+    """Samples of one smile, oldest first."""
 
     span_s: float
     samples: deque[Sample]
@@ -113,7 +126,7 @@ class History:
 
 
 class Histories:
-    """The history of every (symbol, expiry) that was seen lately."""
+    """The history of every smile that was seen lately."""
 
     def __init__(self, load: Loader, limit: int = 4096) -> None:
         self._load, self._limit = load, limit
@@ -139,7 +152,7 @@ class Histories:
 
     def add(self, row: FeatureRow) -> History:
         """Take the next row of a prepared batch; its history ends with it."""
-        history = self._by_key[row.symbol, row.expiry]
+        history = self._by_key[_key(row)]
         history.add(row.ts, sample(row))
         return history
 
@@ -147,7 +160,7 @@ class Histories:
                    span_s: float) -> dict[Key, datetime]:
         first: dict[Key, datetime] = {}
         for row in rows:
-            first.setdefault((row.symbol, row.expiry), row.ts)
+            first.setdefault(_key(row), row.ts)
         return {key: at for key, at in first.items()
                 if not self._follows(key, at, step_s, span_s)}
 

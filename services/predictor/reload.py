@@ -6,13 +6,14 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from services.common.database import Database
+from services.common.messages import Source
 from services.predictor.history import Key
 from services.predictor.sample import Sample, as_sample
 
 QUERY = """
 SELECT expiry, ts, tau, underlying, forward, atm_vol, grid_vol, features
 FROM option_features
-WHERE symbol = %s AND expiry = ANY(%s) AND ts >= %s AND ts < %s
+WHERE symbol = %s AND source = ANY(%s) AND expiry = ANY(%s) AND ts >= %s AND ts < %s
 ORDER BY ts"""
 
 
@@ -23,17 +24,23 @@ def load_samples(database: Database, before: Mapping[Key, datetime],
     Raises:
         Unavailable: the database does not answer.
     """
-    by_symbol: dict[str, list[date]] = defaultdict(list)
-    for symbol, expiry in before:
-        by_symbol[symbol].append(expiry)
+    by_market: dict[tuple[str, Source], list[date]] = defaultdict(list)
+    for symbol, source, expiry in before:
+        by_market[symbol, source].append(expiry)
     found: dict[Key, list[Sample]] = defaultdict(list)
     span = timedelta(seconds=span_s)
-    for symbol, expiries in by_symbol.items():
-        instants = [before[symbol, expiry] for expiry in expiries]
-        values = symbol, expiries, min(instants) - span, max(instants)
+    for (symbol, source), expiries in by_market.items():
+        instants = [before[symbol, source, expiry] for expiry in expiries]
+        values = symbol, _sources(source), expiries, min(instants) - span, max(instants)
         for expiry, *columns in database.rows(QUERY, values):
-            _keep(found[symbol, expiry], columns, before[symbol, expiry], span)
+            key = symbol, source, expiry
+            _keep(found[key], columns, before[key], span)
     return found
+
+
+def _sources(market: Source) -> list[Source]:
+    """Those whose rows `services.predictor.history.market` counts to a market."""
+    return ["live", "delayed"] if market == "live" else [market]
 
 
 def _keep(samples: list[Sample], columns: list[Any], before: datetime, span: timedelta) -> None:

@@ -52,7 +52,7 @@ firsts AS MATERIALIZED (
     CROSS JOIN generate_series(%(first_step)s, %(last_step)s) AS s (step)
     CROSS JOIN LATERAL (
         SELECT p.made_at FROM predicted_smile p
-        WHERE p.symbol = %(symbol)s AND p.expiry = e.expiry
+        WHERE p.symbol = %(symbol)s AND p.source = %(source)s AND p.expiry = e.expiry
           AND p.made_at >= to_timestamp(s.step * %(step_s)s)
           AND p.made_at < to_timestamp((s.step + 1) * %(step_s)s)
           AND p.made_at >= %(first)s AND p.made_at <= %(at)s

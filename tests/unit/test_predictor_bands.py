@@ -51,6 +51,17 @@ def test_a_row_that_does_not_follow_asks_the_tables_up_to_it(loads, row):
     assert loads.asked[1:] == [("SPY", row.source, row.ts)]
 
 
+def test_two_sources_in_one_batch_have_bands_of_their_own(loads):
+    bands = Bands(loads)
+    rows = [feature_row(minute(0, second), source=source)
+            for second in (0, 2) for source in ("simulated", "live")]
+    bands.prepare(rows, SHAPE)
+    trackers = [bands.take(row) for row in rows]
+
+    assert loads.asked == [("SPY", source, minute(0)) for source in ("simulated", "live")]
+    assert trackers[0] is trackers[2] is not trackers[1]
+
+
 def test_a_model_of_other_steps_or_horizons_asks_the_tables(loads):
     bands = Bands(loads)
     give(bands, *seconds(0))

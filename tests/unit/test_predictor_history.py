@@ -94,12 +94,36 @@ def test_the_first_row_of_a_key_brings_its_past_from_the_table():
 
     def load(before, span_s):
         asked.append((dict(before), span_s))
-        return {("SPY", EXPIRY): [sample(feature_row(minute(i))) for i in range(9)]}
+        return {("SPY", "simulated", EXPIRY): [sample(feature_row(minute(i))) for i in range(9)]}
 
     history = told([feature_row(minute(9))], Histories(load))
 
-    assert asked == [({("SPY", EXPIRY): minute(9)}, 630.0)]
+    assert asked == [({("SPY", "simulated", EXPIRY): minute(9)}, 630.0)]
     assert history.window(60.0, 10) is not None
+
+
+def test_rows_of_another_source_are_another_past():
+    asked = []
+    histories = Histories(lambda before, span_s: asked.append(before) or {})
+    simulated = [feature_row(minute(i), 0.2) for i in range(3)]
+    live = [feature_row(minute(i, 10), 0.4, source="live") for i in range(3)]
+    rows = [row for both in zip(simulated, live, strict=True) for row in both]
+
+    recent = told(rows, histories).recent(60.0, 10)
+
+    assert recent[7:, 0].tolist() == [0.4] * 3
+    assert asked == [{("SPY", "simulated", EXPIRY): minute(0),
+                      ("SPY", "live", EXPIRY): minute(0, 10)}]
+
+
+def test_delayed_rows_of_a_live_feed_are_part_of_its_past():
+    rows = [feature_row(minute(i), source="delayed" if i == 5 else "live",
+                        reason="too few quotes" if i == 5 else None) for i in range(10)]
+
+    history = told(rows)
+
+    assert np.isnan(history.window(60.0, 10).grid_vol).all(axis=1).tolist() == [
+        i == 5 for i in range(10)]
 
 
 def test_rows_that_follow_need_no_table():
