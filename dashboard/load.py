@@ -90,9 +90,9 @@ def atm_forecasts(symbol: str, expiry: date, horizon_s: int, minutes: int) -> pd
 
 
 @_cached(9)
-def score_sums(symbol: str, minutes: int, bucket: str, bin_s: int) -> pd.DataFrame:
+def score_sums(symbol: str, source: str, minutes: int, bucket: str, bin_s: int) -> pd.DataFrame:
     days = queries.EXPIRY_BUCKETS[bucket]
-    return score_queries.score_sums(reader(), symbol, minutes, days, bin_s)
+    return score_queries.score_sums(reader(), symbol, source, minutes, days, bin_s)
 
 
 @_cached(9)

@@ -22,35 +22,37 @@ _SUMS = ", ".join([
       for name in sorted(set(_KNOWN_BY.values())))])
 
 
-def score_sums(reader: Reader, symbol: str, minutes: int, days: tuple[int, int],
+def score_sums(reader: Reader, symbol: str, source: str, minutes: int, days: tuple[int, int],
                bin_s: int) -> pd.DataFrame:
     """Sums over bins of `bin_s` by target time of the last `minutes`' scores, for `scoring`.
 
+    Only of quotes of one source: errors on a simulated market say nothing of those on a live one.
     `days` are the least and the greatest number of days from forecast to expiry, by the UTC date
     (in trading hours it is New York's too, and far cheaper over a day's scores). One row per
-    horizon_s, role, model_name and `at` (the bin's start): `forecasts`, `quotes`, sums of squared
-    errors in bp² (`model_sq`, and of each of `BASELINES` its `_sq`, how many are known `_count`,
-    and the model's on just these `_model_sq`), `covered` quotes among `banded`, and the mean
-    `half_spread_bp`.
+    horizon_s, role, model_name, model_version and `at` (the bin's start): `forecasts`, `quotes`,
+    sums of squared errors in bp² (`model_sq`, and of each of `BASELINES` its `_sq`, how many are
+    known `_count`, and the model's on just these `_model_sq`), `covered` quotes among `banded`,
+    and the mean `half_spread_bp`.
     """
     frame = reader.frame(f"""
-        SELECT horizon_s, role, model_name,
+        SELECT horizon_s, role, model_name, model_version,
                date_bin(make_interval(secs => %(bin)s), target_at, 'epoch') AS at,
                count(*) AS forecasts, sum(quotes) AS quotes,
                sum(error_bp * error_bp) AS model_sq,
                {_SUMS},
                sum(coverage * quotes) AS covered,
-               sum(quotes) FILTER (WHERE coverage IS NOT NULL) AS banded,
+               (sum(quotes) FILTER (WHERE coverage IS NOT NULL))::float8 AS banded,
                avg(half_spread_bp) AS half_spread_bp
         FROM prediction_scores
-        WHERE symbol = %(symbol)s AND quotes > 0 AND error_bp IS NOT NULL
+        WHERE symbol = %(symbol)s AND source = %(source)s AND quotes > 0 AND error_bp IS NOT NULL
           AND persistence_bp IS NOT NULL AND filtered_persistence_bp IS NOT NULL
           AND target_at > (SELECT max(target_at) FROM prediction_scores
-                           WHERE symbol = %(symbol)s) - make_interval(mins => %(minutes)s)
+                           WHERE symbol = %(symbol)s AND source = %(source)s)
+                          - make_interval(mins => %(minutes)s)
           AND expiry - made_at::date BETWEEN %(first)s AND %(last)s
-        GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4""",
-                         symbol=symbol, minutes=minutes, bin=bin_s, first=days[0],
-                         last=days[1])
+        GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5""",
+                         symbol=symbol, source=source, minutes=minutes, bin=bin_s,
+                         first=days[0], last=days[1])
     return frame.assign(**{
         f"{name}_{part}": frame[f"{_KNOWN_BY[name]}_{part}" if name in _KNOWN_BY else whole]
         for name in BASELINES for part, whole in (("count", "forecasts"),

@@ -42,11 +42,12 @@ class Skill:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One model at one horizon; errors are root mean squares in basis points of volatility."""
+    """One version of a model at one horizon; errors are root mean squares in bp of volatility."""
 
     horizon_s: int
     role: str
     model_name: str
+    version: str
     forecasts: int
     blocks: int
     error_bp: float
@@ -63,10 +64,24 @@ class Score:
 
 
 def summary(sums: pd.DataFrame) -> list[Score]:
-    """One score per horizon, role and model of `score_queries.score_sums`, champions first."""
-    groups = sums.groupby(["horizon_s", "role", "model_name"])
-    scores = [_score(key, bins) for key, bins in groups]
+    """One score per horizon, role, model and version of `score_queries.score_sums`.
+
+    Champions come first, and of a model the version that forecast last.
+    """
+    groups = sums.groupby(["horizon_s", "role", "model_name", "model_version"])
+    last_first = sorted(groups, key=lambda group: group[1]["at"].max(), reverse=True)
+    scores = [_score(key, bins) for key, bins in last_first]
     return sorted(scores, key=lambda one: (one.horizon_s, ROLES.index(one.role), one.model_name))
+
+
+def leading(scores: list[Score]) -> list[Score]:
+    """Of `summary`, one score per horizon: the `leading_role`'s version that forecast last."""
+    role = leading_role({score.role for score in scores})
+    first: dict[int, Score] = {}
+    for score in scores:
+        if score.role == role:
+            first.setdefault(score.horizon_s, score)
+    return list(first.values())
 
 
 def skill_interval(model_sq: Floats, rival_sq: Floats, level: float = 0.9,
@@ -91,7 +106,8 @@ def over_time(sums: pd.DataFrame) -> pd.DataFrame:
     The series are the model (champion if there is one), its shadow if there is one, and two
     baselines on the model's forecasts.
     """
-    chosen, shadow = (sums[sums["role"] == role] for role in (leading_role(sums), "shadow"))
+    chosen, shadow = (_by_bin(sums[sums["role"] == role])
+                      for role in (leading_role(set(sums["role"])), "shadow"))
     columns = {"Model": "model_sq", "Filtered persistence": "filtered_sq",
                "Persistence": "persistence_sq"}
     parts = [_series(chosen, column, name) for name, column in columns.items()]
@@ -99,9 +115,8 @@ def over_time(sums: pd.DataFrame) -> pd.DataFrame:
                      ignore_index=True)
 
 
-def leading_role(sums: pd.DataFrame) -> str:
-    """`champion` where it has scores, else `baseline`, else `shadow`."""
-    there = set(sums["role"])
+def leading_role(there: set[str]) -> str:
+    """Of the roles that have scores `champion`, else `baseline`, else `shadow`."""
     return next((role for role in ("champion", "baseline") if role in there), "shadow")
 
 
@@ -114,14 +129,15 @@ def blocks(bins: pd.DataFrame, horizon_s: int) -> pd.DataFrame:
     return bins.groupby(starts)[[name for name in bins if name.endswith("_sq")]].sum()
 
 
-def _score(key: tuple[int, str, str], bins: pd.DataFrame) -> Score:
-    horizon, role, name = key
+def _score(key: tuple[int, str, str, str], bins: pd.DataFrame) -> Score:
+    horizon, role, name, version = key
     total = bins.sum(numeric_only=True)
     independent = blocks(bins, horizon)
     best = _best(total)
     return Score(
-        horizon_s=int(horizon), role=role, model_name=name, forecasts=int(total["forecasts"]),
-        blocks=len(independent), error_bp=_root(total["model_sq"], total["forecasts"]),
+        horizon_s=int(horizon), role=role, model_name=name, version=version,
+        forecasts=int(total["forecasts"]), blocks=len(independent),
+        error_bp=_root(total["model_sq"], total["forecasts"]),
         baselines_bp={each: _root(total[f"{each}_sq"], total[f"{each}_count"])
                       for each in BASELINES},
         half_spread_bp=float(np.average(bins["half_spread_bp"], weights=bins["forecasts"])),
@@ -142,6 +158,12 @@ def _skill(total: pd.Series, independent: pd.DataFrame, name: str) -> Skill:
     low, high = skill_interval(of_both[f"{name}_model_sq"].to_numpy(np.float64),
                                of_both[f"{name}_sq"].to_numpy(np.float64))
     return Skill(1.0 - _ratio(total[f"{name}_model_sq"], total[f"{name}_sq"]), low, high)
+
+
+def _by_bin(sums: pd.DataFrame) -> pd.DataFrame:
+    """A line goes on where another version takes over."""
+    summed = ["forecasts", "model_sq", "filtered_sq", "persistence_sq"]
+    return sums.groupby(["horizon_s", "at"], as_index=False)[summed].sum()
 
 
 def _series(bins: pd.DataFrame, column: str, name: str) -> pd.DataFrame:

@@ -37,7 +37,7 @@ def draw() -> None:
         span = st.segmented_control("Last", list(RANGES), default="1 h", required=True,
                                     key="range")
     st.markdown(" ".join(widgets.feed_badges(feed, widgets.age_of(feed))))
-    sums = load.score_sums(feed.symbol, RANGES[span], bucket, BIN_S[span])
+    sums = load.score_sums(feed.symbol, feed.source, RANGES[span], bucket, BIN_S[span])
     if sums.empty:
         st.info(NO_SCORES, icon=":material/hourglass_top:")
     else:
@@ -47,7 +47,7 @@ def draw() -> None:
 
 def _scores(sums: pd.DataFrame) -> None:
     scores = scoring.summary(sums)
-    leading = [score for score in scores if score.role == scoring.leading_role(sums)]
+    leading = scoring.leading(scores)
     _cards(leading)
     _table(scores)
     _baselines(leading)
@@ -91,6 +91,7 @@ def _row(score: scoring.Score) -> dict[str, object]:
     best = f"{scoring.BASELINES[score.best]}, {score.baselines_bp[score.best]:.2f} bp"
     return {
         "Ahead": frames.horizon_text(score.horizon_s), "Model": score.model_name,
+        "Version": score.version,
         "Role": "baseline, standing in" if score.role == "baseline" else score.role,
         "Error (bp)": score.error_bp, AGAINST_FILTERED: str(score.skill), "Best baseline": best,
         AGAINST_BEST: str(score.best_skill), COVERAGE: score.coverage,

@@ -156,7 +156,7 @@ def test_atm_history_ends_now_and_forecasts_reach_the_horizon_beyond(reader: Rea
 
 
 def test_scores_add_up_to_what_was_written(reader: Reader):
-    sums = score_queries.score_sums(reader, rows.SYMBOL, 1440, (0, 1000), 300)
+    sums = score_queries.score_sums(reader, rows.SYMBOL, "simulated", 1440, (0, 1000), 300)
     due = [made for back in range(COUNT) for expiry in rows.expiries(NOW.date())
            for made in rows.forecasts(rows.feature_row(NOW - timedelta(seconds=STEP_S * back),
                                                        expiry, "simulated"), "champion")
@@ -171,12 +171,43 @@ def test_scores_add_up_to_what_was_written(reader: Reader):
 
 def test_scores_are_narrowed_by_days_to_expiry(reader: Reader):
     def count(first: int, last: int) -> int:
-        sums = score_queries.score_sums(reader, rows.SYMBOL, 1440, (first, last), 300)
+        sums = score_queries.score_sums(reader, rows.SYMBOL, "simulated", 1440, (first, last), 300)
         return int(sums["forecasts"].sum())
 
     each = [count(days, days) for days in rows.EXPIRY_DAYS]
     assert min(each) > 0 and sum(each) == count(0, 1000)
     assert count(2, 2) == 0
+
+
+def test_forecasts_without_a_band_have_scores_too(make_database: Callable[[], str]):
+    url = make_database()
+    apply(url)
+    rows.write(url, [NOW - timedelta(seconds=60 * back) for back in range(3, -1, -1)])
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE prediction_scores SET coverage = NULL")
+    with closing(Reader(url)) as reader:
+        sums = score_queries.score_sums(reader, rows.SYMBOL, "simulated", 1440, (0, 1000), 300)
+    [score] = scoring.summary(sums)
+
+    assert score.forecasts > 0 and np.isnan(score.coverage)
+
+
+def test_scores_of_another_source_or_version_are_not_mixed_in(make_database: Callable[[], str]):
+    url = make_database()
+    apply(url)
+    for source, minutes in (("simulated", 9), ("live", 0)):
+        rows.write(url, [NOW - timedelta(minutes=back + minutes) for back in (3, 2, 1, 0)], source)
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE prediction_scores SET error_bp = 100 WHERE source = 'live'")
+        cursor.execute("UPDATE prediction_scores SET model_version = '4', error_bp = 1 "
+                       "WHERE source = 'live' AND target_at = %s", (NOW,))
+    with closing(Reader(url)) as reader:
+        sums = score_queries.score_sums(reader, rows.SYMBOL, "live", 1440, (0, 1000), 300)
+    scores = scoring.summary(sums)
+
+    assert [(score.version, score.error_bp) for score in scores] == [
+        ("4", pytest.approx(1.0)), ("3", pytest.approx(100.0))]
+    assert scoring.leading(scores) == scores[:1]
 
 
 def test_activity_counts_rows_of_the_last_minutes_of_market_time(reader: Reader):

@@ -8,7 +8,7 @@ from dashboard import scoring
 
 
 def bins(count: int, model: float, filtered: float, role: str = "champion",
-         horizon_s: int = 60, forecasts: int = 10) -> pd.DataFrame:
+         horizon_s: int = 60, forecasts: int = 10, version: str = "3") -> pd.DataFrame:
     """`count` five-minute bins of `forecasts` forecasts with these errors in bp.
 
     Persistence errs by 3 bp, sticky strike by 4, EWMA by 1.9 in each; the others are unknown.
@@ -16,6 +16,7 @@ def bins(count: int, model: float, filtered: float, role: str = "champion",
     errors = {"filtered": filtered, "persistence": 3.0, "strike": 4.0, "ewma": 1.9}
     return pd.DataFrame({
         "horizon_s": horizon_s, "role": role, "model_name": role,
+        "model_version": version,
         "at": pd.date_range("2025-12-16T15:00Z", periods=count, freq="300s"),
         "forecasts": forecasts, "quotes": 40 * forecasts, "model_sq": forecasts * model**2,
         "covered": 36.0 * forecasts, "banded": 40.0 * forecasts, "half_spread_bp": 6.9,
@@ -92,9 +93,21 @@ def test_champion_shadow_and_stand_in_are_scored_apart_and_in_this_order():
     assert [(score.role, score.skill.value) for score in scoring.summary(all_three)] == [
         ("champion", pytest.approx(0.75)), ("shadow", pytest.approx(0.75)),
         ("baseline", pytest.approx(0.0))]
-    assert scoring.leading_role(all_three) == "champion"
-    assert scoring.leading_role(pd.concat(parts[:2])) == "baseline"
-    assert scoring.leading_role(parts[1]) == "shadow"
+    assert scoring.leading_role({"champion", "baseline", "shadow"}) == "champion"
+    assert scoring.leading_role({"baseline", "shadow"}) == "baseline"
+    assert scoring.leading_role({"shadow"}) == "shadow"
+
+
+def test_a_version_that_took_over_leads_and_the_line_goes_on():
+    before, after = bins(2, 2.0, 2.0), bins(2, 1.0, 2.0, version="10")
+    after["at"] += pd.Timedelta(minutes=5)
+    scores = scoring.summary(pd.concat([before, after]))
+    line = scoring.over_time(pd.concat([before, after]))
+
+    assert [(score.version, score.error_bp) for score in scores] == [("10", 1.0), ("3", 2.0)]
+    assert scoring.leading(scores) == scores[:1]
+    assert line[line["series"] == "Model"]["error_bp"].tolist() == pytest.approx(
+        [2.0, np.sqrt(2.5), 1.0])
 
 
 def test_forecasts_without_a_band_leave_coverage_unknown():
