@@ -174,7 +174,7 @@ def _rival(records: Records, rows: Bools, place: int, name: str) -> Rival:
     at_s, weight = records.at_s[rows], records.forecasts[rows]
     horizon_s = float(records.horizons_s[place])
     interval = r2_interval(mine, other, at_s, horizon_s)
-    test = diebold_mariano(mine / weight, other / weight, at_s, horizon_s, records.step_s)
+    test = diebold_mariano(mine / weight, other / weight, at_s, horizon_s, records.step_s, weight)
     return Rival(
         name=name, rmse_bp=_root(other.sum() / weight.sum()),
         mae_bp=_mean(records, rows, name, "absolute") * BP,

@@ -1,10 +1,11 @@
 """How sure a difference between two forecasts is: a test of the mean, an interval of a ratio.
 
-Forecasts of one instant share what happens next, and so do forecasts whose horizons overlap: losses
-are averaged by instant first, and instants nearer than the horizon count as dependent. Days are
+Forecasts of one step of time share what happens next, and so do forecasts whose horizons overlap:
+losses are added up by step first, and steps nearer than the horizon count as dependent. Days are
 independent of each other.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,12 +15,14 @@ from scipy.stats import t as student
 
 from ml.types import Floats
 
+Ints = NDArray[np.int64]
 NIGHT_S = 6 * 3600.0
 """Instants further apart than this are of different sessions."""
 MIN_FREEDOM = 1.0
 """Least degrees of freedom of an error's estimate that a p-value is given for."""
 MIN_BLOCKS = 5
 """Least independent stretches of time that an interval is given for."""
+_SLACK_S = 1e-6  # what a datetime loses as seconds since 1970
 _AT_ONCE = 2**18  # blocks drawn together, so that memory stays small
 Statistic = Callable[[Floats], Floats]
 """From sums (D, K) to numbers (D,)."""
@@ -27,88 +30,99 @@ Statistic = Callable[[Floats], Floats]
 
 @dataclass(frozen=True, slots=True)
 class DieboldMariano:
-    """The test of equal losses; NaN where there are too few independent instants to tell."""
+    """The test of equal losses; NaN where there are too few independent steps to tell."""
 
     statistic: float
     """Mean over its error; below zero the first forecast is the better one."""
     p_value: float
     """Two-sided, by Student's t."""
     mean: float
-    """Mean of loss − rival over instants."""
+    """Weighted mean of loss − rival."""
     error: float
     """Its standard error."""
-    instants: int
+    steps: int
+    """Those of time that hold a loss."""
 
 
-def diebold_mariano(loss: Floats, rival: Floats, at_s: Floats, horizon_s: float,
-                    step_s: float) -> DieboldMariano:
+def diebold_mariano(loss: Floats, rival: Floats, at_s: Floats, horizon_s: float, step_s: float,
+                    weight: Floats | None = None) -> DieboldMariano:
     """Whether two forecasts' losses (N,), made at `at_s` (N,), differ in the mean.
 
-    Several losses of one instant are averaged; pairs of which one is unknown are left out. The
-    error counts covariances between instants of one day less than a horizon apart (and at least
-    n^(1/3) steps), n being the instants (Diebold and Mariano 1995, "Comparing predictive
+    `weight` (N,) is how many forecasts each loss is the mean of, by default one. The mean is over
+    these, so that its sign is that of R² out of sample, turned. Pairs of which a loss is unknown
+    are left out. Losses are added up by step of the epoch's clock, n steps in all, and the
+    error counts covariances between steps of one day whose forecasts can share a part of the
+    horizon (and between at least n^(1/3) steps; Diebold and Mariano 1995, "Comparing predictive
     accuracy"). Its bias from taking out the mean is corrected as Harvey, Leybourne and Newbold
-    1997 do: with p ordered pairs of instants counted, the variance of the mean is divided by
-    1 − p/n², which for one unbroken day and h steps is their (n + 1 − 2h + h(h − 1)/n)/n. Student's
-    t has n²/p − 1 degrees of freedom, the lag window's equivalent, which is their n − 1 for h = 1.
+    1997 do: with a share p of all n² pairs of steps counted, each by the product of its weights,
+    the variance of the mean is divided by 1 − p, which for one unbroken day, h steps and equal
+    weights is their (n + 1 − 2h + h(h − 1)/n)/n. Student's t has 1/p − 1 degrees of freedom, the
+    lag window's equivalent, which is their n − 1 for h = 1.
 
     Losses 1, 2, 3, 6 beside zeros, a day apart: mean 3, error √(3.5/3) = 1.080, statistic 2.777,
     p-value 0.069.
     """
     known = np.isfinite(loss - rival)
-    times, means = by_instant(at_s[known], (loss - rival)[known, None])
-    if not len(times):
+    difference, times = (loss - rival)[known], at_s[known]
+    counted = np.ones(len(times)) if weight is None else weight[known]
+    steps, sums = by_step(times, np.column_stack([counted, counted * difference]), step_s)
+    if not len(steps):
         return _undecided(np.nan, 0)
-    difference, size = means[:, 0], len(times)
-    mean = float(difference.mean())
-    lags = max(round(horizon_s / step_s) - 1, int(size ** (1 / 3)) - 1, 0)
-    variance, pairs = _variance_of_sum(difference - mean, _slots(times, step_s, lags), lags)
-    share = pairs / size**2
+    weights, size = sums[:, 0], len(steps)
+    mean = float(sums[:, 1].sum() / weights.sum())
+    lags = _lags(times, horizon_s, step_s, size)
+    centred = np.stack([sums[:, 1] - weights * mean, weights])
+    variance, pairs = _variance_of_sum(centred, _slots(steps, step_s, lags), lags)
+    share = pairs / weights.sum()**2
     freedom = 1.0 / share - 1.0
     if freedom < MIN_FREEDOM or variance <= 0.0:
         return _undecided(mean, size)
-    error = float(np.sqrt(variance / (1.0 - share))) / size
+    error = float(np.sqrt(variance / (1.0 - share)) / weights.sum())
     statistic = mean / error
     return DieboldMariano(statistic, float(2.0 * student.sf(abs(statistic), freedom)), mean, error,
                           size)
 
 
-def _undecided(mean: float, instants: int) -> DieboldMariano:
-    return DieboldMariano(np.nan, np.nan, mean, np.nan, instants)
+def _undecided(mean: float, steps: int) -> DieboldMariano:
+    return DieboldMariano(np.nan, np.nan, mean, np.nan, steps)
 
 
-def by_instant(at_s: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """Distinct instants ascending (n,), and the mean of `values` (N, K) at each, (n, K)."""
-    times, places, counts = np.unique(at_s, return_inverse=True, return_counts=True)
-    sums = np.stack([np.bincount(places, column, len(times)) for column in values.T], axis=1)
-    return times, sums / counts[:, None]
+def by_step(at_s: Floats, values: Floats, step_s: float) -> tuple[Ints, Floats]:
+    """Steps of the epoch's clock that hold an instant, ascending (n,), and what `values` (N, K)
+    add up to in each, (n, K)."""
+    steps, places = np.unique(np.floor((at_s + _SLACK_S) / step_s), return_inverse=True)
+    sums = np.stack([np.bincount(places, column, len(steps)) for column in values.T], axis=1)
+    return steps.astype(np.int64), np.asarray(sums, float)
 
 
-def sessions(times: Floats) -> NDArray[np.int64]:
+def sessions(times: Floats) -> Ints:
     """The number, from 0, of the session that each of ascending instants (n,) is of."""
     return np.cumsum(np.diff(times, prepend=times[:1]) > NIGHT_S)
 
 
-def _slots(times: Floats, step_s: float, lags: int) -> NDArray[np.int64]:
-    """Each instant's place on a clock of steps on which days are more than `lags` apart."""
-    day = sessions(times)
-    first = np.unique(day, return_index=True)[1]
-    inside = np.round((times - times[first][day]) / step_s).astype(np.int64)
-    # Two instants nearer than a step must not fall into one slot: the later one moves on.
-    order = np.arange(len(times)) - first[day]
-    inside = np.maximum.accumulate(inside - order + day * len(times)) - day * len(times) + order
-    length = np.maximum.reduceat(inside, first) + 1 + lags
-    return np.asarray((np.cumsum(length) - length)[day] + inside)
+def _lags(at_s: Floats, horizon_s: float, step_s: float, size: int) -> int:
+    """How many steps apart forecasts are at most that count as dependent."""
+    overlapping = math.ceil(horizon_s / step_s - _SLACK_S) - 1
+    # Of instants that are not steps apart, a late one meets an early one of a step further on.
+    scattered = np.ptp((at_s + _SLACK_S) % step_s) > 2.0 * _SLACK_S
+    return max(overlapping + int(scattered), int(np.cbrt(size)) - 1, 0)
 
 
-def _variance_of_sum(centred: Floats, slots: NDArray[np.int64], lags: int) -> tuple[float, float]:
-    """Estimated variance of the sum of values (n,), and how many ordered pairs it counts.
+def _slots(steps: Ints, step_s: float, lags: int) -> Ints:
+    """Each step's place on a line on which gaps, and nights always, are just wider than `lags`."""
+    gap = np.diff(steps, prepend=steps[:1])
+    return np.cumsum(np.where(gap * step_s > NIGHT_S, lags + 1, np.minimum(gap, lags + 1)))
+
+
+def _variance_of_sum(values: Floats, slots: Ints, lags: int) -> tuple[float, float]:
+    """Of centred values and weights (2, n): the estimated variance of the sum of the first, and
+    the sum of the second's products over the ordered pairs that it counts.
 
     Missing slots are zeros (Parzen 1963). The rectangular window is unbiased for overlapping
     horizons but can fall to nothing, so that Bartlett's of the same lags is its floor.
     """
     line = np.zeros((2, slots[-1] + 1 + lags))
-    line[0, slots], line[1, slots] = centred, 1.0
+    line[:, slots] = values
     products = np.array([[2.0 * row[lag:] @ row[:len(row) - lag] for row in line]
                          for lag in range(lags + 1)])
     products[0] /= 2.0

@@ -9,7 +9,7 @@ from ml.baselines import changes, held_by_strike, on_grid
 from ml.errors import TrainingDataError
 from ml.evaluation import forecasts as forecasting
 from ml.evaluation.collect import collect, pinball
-from ml.evaluation.records import MODEL, MONEYNESS, averaged
+from ml.evaluation.records import MODEL, MONEYNESS, Buckets, Tally, averaged, columns
 from ml.evaluation.scores import EVERYTHING, as_metrics, summarise
 from ml.features import DEVIATIONS
 from ml.smile.grid import vol_at
@@ -99,6 +99,22 @@ def test_a_perfect_forecast_has_no_error_and_beats_every_baseline(data):
         assert one.coverage == 1.0
         assert best.r2 == pytest.approx(1.0, abs=1e-3)
         assert best.p_value < 0.01
+
+
+def test_the_test_and_r2_agree_on_which_forecast_is_better():
+    # Better at 320 instants of one forecast, worse at 80 of twelve.
+    count = np.where(np.arange(400) % 5 == 0, 12, 1)
+    error = np.random.default_rng(0).uniform(0.9, 1.1, count.sum()) * 1e-4
+    names = (MODEL, "filtered_persistence")
+    values = np.zeros((len(error), columns(names)))
+    values[:, 0], values[:, 1] = np.where(count == 1, 0.8, 1.25).repeat(count) * error, error
+    tally, nowhere = Tally("gru", (60,), 60.0, names), np.zeros(len(error), int)
+    tally.add(Buckets(0, 0, 60.0 * np.arange(400).repeat(count), nowhere, nowhere),
+              np.arange(len(error)), np.zeros(len(error)), np.full(len(error), 0.01), values)
+
+    [rival] = summarise(tally.records()).horizons[0].rivals
+    assert rival.r2 < 0.0 < rival.statistic
+    assert rival.p_value < 0.05
 
 
 def test_the_best_baseline_is_the_one_with_the_least_error(evaluation):

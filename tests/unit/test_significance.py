@@ -5,7 +5,7 @@ import pytest
 
 from ml.evaluation.significance import (
     block_bootstrap,
-    by_instant,
+    by_step,
     diebold_mariano,
     r2_interval,
     sessions,
@@ -28,7 +28,7 @@ def overlapping(random: np.random.Generator, steps: int, minutes: int, days: int
 def test_days_apart_are_a_t_test_of_the_mean():
     found = diebold_mariano(np.array([1.0, 2.0, 3.0, 6.0]), np.zeros(4), DAY * np.arange(4), 60.0,
                             STEP)
-    assert (found.mean, found.instants) == (3.0, 4)
+    assert (found.mean, found.steps) == (3.0, 4)
     assert found.error == pytest.approx(np.sqrt(3.5 / 3.0))
     assert found.statistic == pytest.approx(2.777, abs=1e-3)
     assert found.p_value == pytest.approx(0.0691, abs=1e-4)
@@ -63,26 +63,81 @@ def test_a_worse_forecast_is_told_apart():
     assert found.p_value < 0.05
 
 
-def test_losses_of_one_instant_count_once():
+@pytest.mark.parametrize("offsets", [(0.0, 30.0), (0.0, 14.0, 26.0, 48.0)])
+def test_instants_within_a_step_do_not_shorten_the_horizon_that_is_counted(offsets):
+    random, values, fine = np.random.default_rng(3), [], 390 * 30  # shocks come every 2 s
+    for _ in range(150):
+        walk = random.standard_normal((2, fine + 450)).cumsum(axis=1)
+        at_s, loss = [], []
+        for day, level in enumerate(walk):
+            places = (clock(390)[:, None] / 2.0 + np.array(offsets) / 2.0).astype(int).ravel()
+            at_s.append(day * DAY + 2.0 * places)
+            loss.append(level[places + 450] - level[places])
+        found = diebold_mariano(np.concatenate(loss), np.zeros(2 * len(loss[0])),
+                                np.concatenate(at_s), 900.0, STEP)
+        values.append(found.p_value)
+    assert np.mean(np.array(values) < 0.05) < 0.1
+
+
+def test_forecasts_just_before_and_after_a_step_begins_share_their_horizon():
+    # 59 s and 61 s after: of different steps, though the horizon is one step only.
+    level = np.array([1.0, -2.0, 4.0])
+    first = 59.0 + 4 * STEP * np.arange(3)
+    alone = diebold_mariano(level, np.zeros(3), first, STEP, STEP)
+    near = diebold_mariano(level.repeat(2), np.zeros(6), np.sort([*first, *(first + 2.0)]), STEP,
+                           STEP)
+    assert near.steps == 6
+    assert near.error == pytest.approx(alone.error)
+
+
+def test_losses_of_one_step_count_once():
     random, at_s = np.random.default_rng(0), clock(100)
     loss = random.standard_normal(100)
     once = diebold_mariano(loss, np.zeros(100), at_s, 60.0, STEP)
     thrice = diebold_mariano(np.repeat(loss, 3), np.zeros(300), np.repeat(at_s, 3), 60.0, STEP)
     assert thrice.p_value == pytest.approx(once.p_value)
-    assert thrice.instants == once.instants
+    assert thrice.steps == once.steps
 
 
 def test_two_instants_within_a_step_both_count():
     at_s = np.sort(np.concatenate([clock(50), clock(50) + 1.0]))
     found = diebold_mariano(np.arange(100.0), np.zeros(100), at_s, 60.0, STEP)
-    assert found.instants == 100
+    assert found.steps == 50
     assert found.mean == pytest.approx(49.5)
+
+
+def test_the_mean_is_of_forecasts_not_of_instants():
+    # Better at 80 instants of one forecast, worse at 20 of twelve.
+    random, weight = np.random.default_rng(0), np.where(np.arange(100) % 5 == 0, 12.0, 1.0)
+    rival = random.uniform(0.9, 1.1, 100)
+    loss = np.where(weight == 1.0, 0.8, 1.25) * rival
+    found = diebold_mariano(loss, rival, clock(100), STEP, STEP, weight)
+    assert found.mean == pytest.approx(np.average(loss - rival, weights=weight))
+    assert found.statistic > 0.0 > 1.0 - (weight @ loss) / (weight @ rival)
+
+
+def test_a_weight_is_as_many_forecasts_of_one_loss():
+    random, at_s = np.random.default_rng(0), clock(100)
+    loss, weight = random.standard_normal(100), random.integers(1, 5, 100)
+    short = diebold_mariano(loss, np.zeros(100), at_s, 60.0, STEP, weight.astype(float))
+    long = diebold_mariano(loss.repeat(weight), np.zeros(weight.sum()), at_s.repeat(weight), 60.0,
+                           STEP)
+    assert long.p_value == pytest.approx(short.p_value)
+    assert long.mean == pytest.approx(short.mean)
+
+
+def test_lags_grow_with_the_cube_root_of_the_steps():
+    # Of 64 steps four count at once: as many as of a horizon of four steps.
+    loss = np.random.default_rng(0).standard_normal(64)
+    short, long = (diebold_mariano(loss, np.zeros(64), clock(64), steps * STEP, STEP)
+                   for steps in (1, 4))
+    assert short.error == pytest.approx(long.error)
 
 
 def test_unknown_losses_are_left_out():
     loss = np.array([1.0, np.nan, 2.0, 3.0, 6.0])
     found = diebold_mariano(loss, np.zeros(5), DAY * np.arange(5), 60.0, STEP)
-    assert (found.mean, found.instants) == (3.0, 4)
+    assert (found.mean, found.steps) == (3.0, 4)
 
 
 @pytest.mark.parametrize("minutes", [0, 1, 60])
@@ -91,7 +146,7 @@ def test_too_few_independent_instants_have_no_p_value(minutes):
     found = diebold_mariano(random.random(minutes), np.zeros(minutes), clock(minutes), 1800.0,
                             STEP)
     assert np.isnan(found.p_value)
-    assert found.instants == minutes
+    assert found.steps == minutes
 
 
 def test_equal_losses_have_no_p_value():
@@ -132,10 +187,11 @@ def test_a_day_shorter_than_a_block_is_a_block():
     assert (found.lower, found.upper) == (1350.0, 1350.0)
 
 
-def test_an_instant_has_the_mean_of_its_values():
-    times, means = by_instant(np.array([2.0, 1.0, 2.0]), np.array([[1.0], [5.0], [3.0]]))
-    assert times.tolist() == [1.0, 2.0]
-    assert means.tolist() == [[5.0], [2.0]]
+def test_a_step_has_the_sum_of_its_values():
+    at_s, values = np.array([125.0, 60.0, 179.0]), np.array([[1.0], [5.0], [3.0]])
+    steps, sums = by_step(at_s, values, STEP)
+    assert steps.tolist() == [1, 2]
+    assert sums.tolist() == [[5.0], [4.0]]
 
 
 def test_sessions_are_nights_apart():
