@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from ml.anchor import FILTERS, choose_anchor
 from ml.baselines import FILTERED
@@ -50,11 +51,32 @@ def test_without_any_evidence_it_is_the_reference():
 
 def test_errors_that_repeat_within_a_block_are_not_counted_twice():
     once = np.random.default_rng(0).normal(size=200)
-    alone = clustered_error(once, 600.0 * np.arange(200), 600.0)
-    tenfold = clustered_error(once.repeat(10), 60.0 * np.arange(2000), 600.0)
+    alone = clustered_error(once, 1200.0 * np.arange(200), 600.0)
+    tenfold = clustered_error(once.repeat(10), 1200.0 * np.arange(200).repeat(10), 600.0)
 
-    assert tenfold == 10 * alone
-    assert clustered_error(once.repeat(10), 60.0 * np.arange(2000), 60.0) < tenfold
+    assert alone == pytest.approx(np.sqrt((once**2).sum() * 200 / 199))
+    assert tenfold == pytest.approx(10 * alone)
+
+
+@pytest.mark.parametrize("steps", [5, 15])
+def test_the_error_of_sums_that_overlap_is_as_large_as_it_scatters(steps):
+    random, at_s, sums, errors = np.random.default_rng(steps), 60.0 * np.arange(60 * steps), [], []
+    for _ in range(400):
+        walk = random.normal(size=61 * steps).cumsum()
+        change = walk[steps:] - walk[:-steps]
+        sums.append(change.sum())
+        errors.append(clustered_error(change - change.mean(), at_s, steps * 60.0))
+    assert np.mean(errors) == pytest.approx(np.std(sums), rel=0.1)
+
+
+def test_blocks_that_follow_each_other_add_their_products_where_these_are_positive():
+    at_s = 600.0 * np.arange(3)
+    assert clustered_error(np.array([1.0, 2.0, 3.0]), at_s, 600.0) == pytest.approx(
+        np.sqrt((14.0 + 16.0) * 9 / 2))
+    assert clustered_error(np.array([1.0, 2.0, -3.0]), at_s, 600.0) == pytest.approx(
+        np.sqrt(14.0 * 9 / 2))
+    assert clustered_error(np.array([1.0, 2.0, 3.0]), 2 * at_s, 600.0) == pytest.approx(
+        np.sqrt(14.0 * 3 / 2))
 
 
 def test_one_block_is_no_evidence():
