@@ -171,7 +171,9 @@ def _pipeline(demo: Demo) -> list[Part]:
         demo.stage("writer", stores),
         demo.stage("features", stores),
         demo.stage("predictor", stores, after=model),
-        demo.stage("monitor", ("migrations",)),
+        demo.stage("monitor", ("migrations",), after=model,
+                   # On its first day the stack has a history of one day only.
+                   SMILE_RETRAIN_OPTIONS="--within-day"),
     ]
 
 

@@ -81,7 +81,7 @@ class Errors:
     forecasts: Floats
     model: Floats
     baselines: Floats
-    """(b, baselines); NaN where one is unknown."""
+    """(b, baselines); NaN in blocks where one is not known for each forecast."""
 
 
 def residual_finding(horizon_s: int, then: Errors | None, now: Errors) -> Finding:
@@ -104,18 +104,25 @@ def skill_finding(horizon_s: int, now: Errors) -> Finding:
 
     By the mean difference of squared errors over blocks no shorter than the horizon, which hardly
     depend on each other, one-sided at `LEVEL`; the best is picked among several after the fact,
-    so the level is shared among them (Bonferroni).
+    so the level is shared among them (Bonferroni). Each baseline is held against the model on the
+    blocks that have it, if they are `LEAST_BLOCKS` or more.
     """
-    rivals = now.baselines[:, np.isfinite(now.baselines).all(axis=0)]
-    if not rivals.size or len(now.model) < LEAST_BLOCKS:
+    known = np.isfinite(now.baselines)
+    rivals = [(now.model[has], baseline[has])
+              for baseline, has in zip(now.baselines.T, known.T, strict=True)
+              if has.sum() >= LEAST_BLOCKS]
+    if not rivals:
         return Finding("skill", str(horizon_s), unknown(len(now.model)))
-    best = rivals[:, np.argmin(rivals.sum(axis=0))]
-    worse = now.model - best
+    model, best = min(rivals, key=lambda pair: _skill(*pair))
+    worse, skill = model - best, _skill(model, best)
     error = worse.std(ddof=1) / np.sqrt(len(worse))
-    certain = norm.isf(LEVEL / rivals.shape[1])
-    skill = 1.0 - float(now.model.sum() / best.sum())
+    certain = norm.isf(LEVEL / len(rivals))
     lost = bool(skill < -TOLERATED and worse.mean() > certain * error)
     return Finding("skill", str(horizon_s), replace(unknown(len(worse)), found=lost), skill)
+
+
+def _skill(model: Floats, baseline: Floats) -> float:
+    return 1.0 - float(model.sum() / baseline.sum())
 
 
 def reasons(findings: Iterable[tuple[str, bool | None]], share: float) -> frozenset[str]:

@@ -1,12 +1,14 @@
 """The monitor: `predicted_smile` and `option_features` → `prediction_scores`, drift, retraining."""
 
+import os
 from contextlib import ExitStack
 
 import structlog
 
+from ml.command import TRACKING_URI
 from services.common import logs, metrics
 from services.common.database import Database
-from services.common.errors import Unavailable
+from services.common.errors import SettingsError, Unavailable
 from services.common.health import Heartbeat, serve
 from services.common.lifecycle import Stop
 from services.common.settings import load
@@ -63,9 +65,16 @@ def turn(monitor: Monitor, watch: DriftWatch, champion: Champion,
 
 
 def launcher_of(settings: MonitorSettings) -> Launcher | None:
-    """What retrains, if anything does."""
+    """What retrains, if anything does.
+
+    Raises:
+        SettingsError: what it needs is not set.
+    """
     if settings.retrain == "process":
-        return ProcessLauncher(settings.retrain_command)
+        if not settings.retrain_command and not os.environ.get(TRACKING_URI):
+            raise SettingsError(f"SMILE_RETRAIN is process, but {TRACKING_URI} is not set: the "
+                                "trainer needs the registry")
+        return ProcessLauncher(settings.retrain_command, settings.retrain_options)
     if settings.retrain == "job":
         from services.monitor import job  # the client of Kubernetes takes its time and memory
 

@@ -23,10 +23,10 @@ GRACE_S = 5.0
 log = structlog.stdlib.get_logger(__name__)
 
 
-def command(given: Sequence[str], asked: Asked) -> list[str]:
+def command(given: Sequence[str], options: Sequence[str], asked: Asked) -> list[str]:
     """What trains: as given, or the trainer on the stored history of the same source."""
     return list(given) or [sys.executable, "-m", "ml.train", "--from-database", "--promote",
-                           "--name", asked.model_name, "--source", asked.source]
+                           "--name", asked.model_name, "--source", asked.source, *options]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,13 @@ class ProcessLauncher:
 
     name: Literal["process", "job"] = "process"
 
-    def __init__(self, given: Sequence[str]) -> None:
-        self._given = given
+    def __init__(self, given: Sequence[str], options: Sequence[str] = ()) -> None:
+        self._given, self._options = given, options
         self._running: dict[str, _Running] = {}
 
     def start(self, asked: Asked, requested_at: datetime) -> str:
         """Start the trainer; raises ServiceError if there is no such program."""
-        words = command(self._given, asked)
+        words = command(self._given, self._options, asked)
         try:
             process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                        stderr=subprocess.STDOUT, text=True, errors="replace",

@@ -51,7 +51,9 @@ class MonitorSettings(DatabaseSettings, frozen=True, kw_only=True):
     """A retraining that takes longer is given up."""
     retrain_command: tuple[str, ...] = ()
     """For `process`, comma-separated; by default `python -m ml.train --from-database --promote`,
-    with the served model's name."""
+    with the served model's name and the source that drifted."""
+    retrain_options: tuple[str, ...] = ()
+    """For `process`, comma-separated: further options of that default command."""
     retrain_cronjob: str = ""
     """For `job`, the CronJob whose template the Job is made from."""
     retrain_namespace: str = ""

@@ -82,12 +82,21 @@ class Monitor:
         for first, last in _slices(self._floor(stream, since, clock), clock):
             within = Range(since, first, last, settled, tolerance, settings.monitor_batch)
             found = queries.due(self._database, stream, within)
-            self._save(stream, found)
+            ready = self._ready(found)
+            self._save(stream, ready)
+            if len(ready) < len(found):
+                return False  # the floor stays where it is, so that the others are found again
             if len(found) == within.limit:
                 self._floors[stream] = min(frontier, settled, found[-1].target_at)
                 return True
         self._floors[stream] = min(frontier, settled)
         return False
+
+    def _ready(self, found: list[Due]) -> list[Due]:
+        """Without those of a model whose champion's baselines are about to be known."""
+        if not self._champion.awaited:
+            return found
+        return [due for due in found if due.role == "baseline"]
 
     def _floor(self, stream: Stream, since: datetime, clock: datetime) -> datetime:
         """The target time before which all is scored."""

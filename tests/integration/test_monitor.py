@@ -141,6 +141,30 @@ def error_bp(held, at):
                              np.array(row.quote_mid_iv)[kept])
 
 
+def test_a_model_s_forecasts_wait_until_the_champion_s_baselines_are_known(url, database):
+    write(url, minutes(8))
+    answers = iter([Unavailable("not yet"), SERVED])
+    now = [0.0]
+
+    def ask(url, timeout):
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    one = Monitor(database, MonitorSettings(database_url="-"),
+                  Champion("http://model-server", 60.0, clock=lambda: now[0], ask=ask))
+    one.step()
+    assert scored(database) == [(0,)]
+    now[0] = 10.0
+    one.step()
+
+    [(count, known)] = scored(database, "SELECT count(*), count(ewma_bp) FROM prediction_scores "
+                                        "WHERE made_at >= %s", START + timedelta(minutes=WINDOW))
+    assert 0 < count == known
+    assert scored(database) == [(20,)]
+
+
 def test_without_a_contract_the_fitted_baselines_stay_unknown(url, database):
     write(url, minutes(WINDOW + 2))
     monitor(database).step()

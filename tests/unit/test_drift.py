@@ -212,11 +212,15 @@ def test_a_loss_that_is_sure_but_small_is_tolerated():
     assert skill_finding(60, errors(5.03, [5.0])).found is True
 
 
-def test_a_baseline_that_is_not_always_known_is_no_rival():
-    now = errors(5.0, [6.0, 1.0])
+def test_a_baseline_is_a_rival_on_the_blocks_that_have_it():
+    now = errors(5.0, [6.0, 4.0])
     now.baselines[3, 1] = np.nan
+    few = errors(5.0, [6.0, 4.0])
+    few.baselines[7:, 1] = np.nan
 
-    assert skill_finding(60, now).found is False
+    assert skill_finding(60, now).found is True
+    assert skill_finding(60, now).skill == pytest.approx(1 - 25 / 16)
+    assert skill_finding(60, few).found is False
     assert skill_finding(60, Errors(now.at_s[:5], now.forecasts[:5], now.model[:5],
                                     now.baselines[:5])).found is None
 
