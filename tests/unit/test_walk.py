@@ -114,10 +114,7 @@ def test_shuffled_targets_cannot_be_forecast(dataset, fold):
 
 
 def test_nothing_of_the_test_part_is_looked_at(dataset, fold, gru):
-    first = fold.test.places[0]
-    samples = {name: np.array(getattr(dataset.samples, name)) for name in ("windows", "change")}
-    samples["windows"][first:], samples["change"][first:] = 7.0, 7.0
-    altered = replace(dataset, samples=replace(dataset.samples, **samples))
+    altered = with_another_future(dataset, fold)
 
     other = fit_fold(altered, fold, small(), "smile", QUIET)
 
@@ -126,6 +123,27 @@ def test_nothing_of_the_test_part_is_looked_at(dataset, fold, gru):
     without = {"data_fingerprint": ""}
     assert replace_fields(other.forecaster.contract, without) == replace_fields(
         gru.forecaster.contract, without)
+
+
+def with_another_future(dataset, fold):
+    """Windows, smiles, targets and quotes from the test part's first instant on are others."""
+    samples = {name: np.array(getattr(dataset.samples, name))
+               for name in ("windows", "filtered", "change", "target")}
+    tested = fold.test.places[0]
+    for name in ("windows", "filtered", "change"):
+        samples[name][tested:] = 7.0
+    samples["target"][tested:] = samples["target"][tested:].max()
+    seen = dataset.observations
+    begin = int(np.searchsorted(seen.at_s, dataset.samples.at_s[tested]))
+    rows = {name: np.array(getattr(seen, name)) for name in ("tau", "forward", "atm_vol",
+                                                             "grid_vol")}
+    quotes = {name: np.array(getattr(seen, name)) for name in ("log_moneyness", "mid_iv",
+                                                               "half_spread")}
+    for values, first in ((rows, begin), (quotes, seen.starts[begin])):
+        for column in values.values():
+            column[first:] *= 1.5
+    return replace(dataset, samples=replace(dataset.samples, **samples),
+                   observations=replace(seen, **rows, **quotes))
 
 
 def replace_fields(contract, values):
