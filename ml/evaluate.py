@@ -38,9 +38,7 @@ def run(options: argparse.Namespace) -> None:
         configs = [msgspec.structs.replace(config, data=data) for config in configs]
         found = evaluate(dataset_of(options, configs[0], progress), configs, options, progress)
     _write(found, options)
-    if options.json == "-":
-        sys.stdout.write(as_json(found).decode())
-    else:
+    if options.json != "-":
         show(found)
 
 
@@ -97,6 +95,8 @@ def _refuse_outputs(options: argparse.Namespace) -> None:
     for path in (options.json, options.html):
         if path and path != "-" and not Path(path).absolute().parent.is_dir():
             raise OutputError(f"{path}: no such folder")
+        if path and Path(path).is_dir():
+            raise OutputError(f"{path}: is a folder, can't be written as a file")
     if options.html:
         from ml.evaluation.plots import refuse_without_matplotlib
 
@@ -104,12 +104,15 @@ def _refuse_outputs(options: argparse.Namespace) -> None:
 
 
 def _write(found: Report, options: argparse.Namespace) -> None:
+    """The figures first, so that they stand if the page can't be written."""
+    if options.json == "-":
+        sys.stdout.write(as_json(found).decode())
+    elif options.json:
+        _to_file(options.json, as_json(found))
     if options.html:
         from ml.evaluation.page import page
 
         _to_file(options.html, page(found).encode())
-    if options.json and options.json != "-":
-        _to_file(options.json, as_json(found))
 
 
 def _to_file(path: str, content: bytes) -> None:

@@ -31,7 +31,7 @@ def collect(walked: Sequence["Walked"], dataset: Dataset) -> Records:
     """
     contract = walked[0].forecaster.contract
     names = (MODEL, FILTERED, *(one.name for one in contract.baselines))
-    tally = Tally(contract.kind, contract.horizons_s, contract.step_s, names)
+    tally = Tally(contract.kind, contract.horizons_s, contract.step_s, names, contract.quantiles)
     forecasts = [forecasts_of(one, dataset) for one in walked if len(one.fold.test)]
     scales = band_scales(forecasts, dataset) if forecasts else []
     for one, scale in zip(forecasts, scales, strict=True):

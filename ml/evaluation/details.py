@@ -6,7 +6,7 @@ import numpy as np
 from rich.table import Table
 
 from ml.evaluation.report import Judged
-from ml.evaluation.tables import label, share, spans, titled
+from ml.evaluation.tables import label, r2, share, spans, titled
 
 
 def details(judged: Judged) -> Iterator[Table]:
@@ -35,7 +35,7 @@ def horizons(judged: Judged) -> list[int]:
 def seeds(judged: Judged) -> list[list[str]]:
     """A row per seed and one of their standard deviation; two seeds at least."""
     rows = [[f"seed {one.seed}", *(
-        f"{share(filtered)} / {share(best)}" for filtered, best
+        f"{r2(filtered)} / {r2(best)}" for filtered, best
         in zip(one.r2_filtered, one.r2_best, strict=True))] for one in judged.seeds]
     filtered, best = (np.std([getattr(one, name) for one in judged.seeds], axis=0, ddof=1)
                       for name in ("r2_filtered", "r2_best"))

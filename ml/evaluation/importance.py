@@ -28,7 +28,7 @@ GROUPS = {
     "realised variance": ("realised",),
     "time": ("session", "log_tau"),
     "spreads and ages": ("spread", "age"),
-    "term structure": ("term", "neighbour", "gap"),
+    "term structure": ("term",),
 }
 """Name of a group, and what its columns' names contain; the last group that fits has a column."""
 OTHER = "other"

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Draw = Callable[["Figure"], None]
-LEVEL = 0.9
 _COLOURS = ("#2f6db5", "#c9671f", "#3a8f5c", "#8a5aa8")
 _GREY, _TEXT = "#8c8c8c", "#3c3c3c"
 _STYLE: dict[Any, Any] = {
@@ -165,11 +164,11 @@ def coverage(evaluation: Evaluation) -> Draw:
             values = [100 * getattr(one, name) for one in evaluation.horizons]
             bars = left.bar(at + offset, values, 0.36, color=colour, label=words)
             left.bar_label(bars, fmt="%.0f", size=7)
-        left.axhline(100 * LEVEL, color=_TEXT, lw=0.8, ls=(0, (4, 2)))
+        left.axhline(100 * evaluation.level, color=_TEXT, lw=0.8, ls=(0, (4, 2)))
         left.set_ylim(0, 118)
         left.set_yticks(range(0, 101, 20))
         left.yaxis.set_major_formatter("{x:g} %")
-        left.set_title("quotes within the 90 % band")
+        left.set_title(f"quotes within the {evaluation.level:.0%} band")
         left.legend(loc="upper right", ncols=2)
         _by_horizon(left, evaluation)
         _quantiles(right, evaluation)
@@ -177,7 +176,7 @@ def coverage(evaluation: Evaluation) -> Draw:
 
 
 def _quantiles(axes: "Axes", evaluation: Evaluation) -> None:
-    wanted = (5, 50, 95)
+    wanted = 100 * np.array(evaluation.quantiles)
     for place, one in enumerate(evaluation.horizons):
         axes.plot(wanted, 100 * np.array(one.below), "o-", ms=4, lw=1,
                   color=_COLOURS[place % len(_COLOURS)], label=span(one.horizon_s))
@@ -202,7 +201,7 @@ def over_time(evaluation: Evaluation) -> Draw:
                                         ("adaptive_coverage", "adaptive", _COLOURS[0])):
                 axes.plot(at, [100 * getattr(part, name) for part in own], "o-", ms=3, lw=1.1,
                           color=colour, label=words)
-            axes.axhline(100 * LEVEL, color=_TEXT, lw=0.8, ls=(0, (4, 2)))
+            axes.axhline(100 * evaluation.level, color=_TEXT, lw=0.8, ls=(0, (4, 2)))
             axes.set_title(f"{span(horizon_s)} ahead")
             axes.set_ylim(0, 103)
             _clock(axes)

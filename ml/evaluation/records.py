@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.contract import QUANTILES
 from ml.types import Floats
 
 Ints = NDArray[np.int64]
@@ -80,6 +81,8 @@ class Records:
     """(…, C)"""
     cell_spreads: Ints
     """Quotes by bin of `SPREAD_EDGES`, (…, 1153)."""
+    quantiles: tuple[float, ...] = QUANTILES
+    """Lower end of the band, median, upper end."""
 
     def losses(self, name: str, loss: str) -> Floats:
         """One of `LOSSES` of one forecaster by instant, summed over its forecasts, (I,)."""
@@ -96,8 +99,9 @@ class Tally:
     """Adds up forecasts' losses, piece by piece."""
 
     def __init__(self, kind: str, horizons_s: Sequence[int], step_s: float,
-                 names: Sequence[str]) -> None:
+                 names: Sequence[str], quantiles: Sequence[float] = QUANTILES) -> None:
         self._about = kind, tuple(horizons_s), step_s, tuple(names)
+        self._quantiles = tuple(quantiles)
         shape, width = (len(horizons_s), *_SHAPE), columns(names)
         self._forecasts, self._quotes = np.zeros(shape), np.zeros(shape)
         self._sums = np.zeros((*shape, width))
@@ -138,7 +142,7 @@ class Tally:
         np.add.at(sums, places.ravel(), rows[:, 3:])
         return Records(*self._about, group[:, 0].astype(np.int64), group[:, 1].astype(np.int64),
                        group[:, 2], sums[:, 0], sums[:, 1:], self._forecasts, self._quotes,
-                       self._sums, self._spreads)
+                       self._sums, self._spreads, self._quantiles)
 
 
 def _means(of: Ints, values: Floats) -> tuple[Ints, Floats]:

@@ -12,10 +12,11 @@ from ml.args import Config
 from ml.baselines import FILTERED
 from ml.dataset import Dataset
 from ml.evaluation.collect import collect
+from ml.evaluation.days import days
 from ml.evaluation.importance import Importance, importance
 from ml.evaluation.records import averaged
 from ml.evaluation.scores import Evaluation, summarise
-from ml.evaluation.significance import sessions
+from ml.evaluation.tables import span
 
 if TYPE_CHECKING:
     from ml.walk import Walked
@@ -109,11 +110,11 @@ def report(dataset: Dataset, walked: Sequence["Walked"], judged: Sequence[Judged
            sources: Sequence[str]) -> Report:
     """What was judged, with what it was judged on; `walked` is any of the runs."""
     at_s = dataset.samples.at_s
-    days = int(sessions(np.unique(at_s))[-1]) + 1
+    spanned = int(days(np.unique(at_s))[-1]) + 1
     return Report(
         tuple(sources), tuple(sorted({symbol for symbol, _ in dataset.keys})), len(dataset.keys),
-        _utc(at_s[0]), _utc(at_s[-1]), days, len(dataset.samples), dataset.fingerprint(),
-        days == 1, len(walked), _utc(at_s[walked[0].fold.test.places[0]]), tuple(judged))
+        _utc(at_s[0]), _utc(at_s[-1]), spanned, len(dataset.samples), dataset.fingerprint(),
+        spanned == 1, len(walked), _utc(at_s[walked[0].fold.test.places[0]]), tuple(judged))
 
 
 def _utc(epoch_s: float) -> datetime:
@@ -121,7 +122,7 @@ def _utc(epoch_s: float) -> datetime:
 
 
 def facts(one: Report) -> list[str]:
-    """What was judged, in a line or two; a warning where it was one day only."""
+    """What was judged, in a line or two; warnings where it was less than it seems."""
     said = [f"{', '.join(one.symbols)}: {one.expiries} expiries, {one.samples:,} samples from "
             f"{one.first:%Y-%m-%d %H:%M} to {one.last:%Y-%m-%d %H:%M} UTC, "
             f"{_count(one.days, 'day')}; walked forward in {_count(one.folds, 'fold')}, tested "
@@ -129,7 +130,16 @@ def facts(one: Report) -> list[str]:
     if one.within_day:
         said.append("WARNING: one day only, so that folds are parts of this day: nothing here is "
                     "about a day that the model has not seen")
+    said += [f"WARNING: {span(horizon_s)} ahead is not judged: none of its targets in the test "
+             "parts was observed" for horizon_s in _unjudged(one)]
     return said + [_suspect(judged) for judged in one.judged if _highest(judged) > LEAK]
+
+
+def _unjudged(one: Report) -> list[int]:
+    """Horizons that were asked for and never observed; the same ones for every kind."""
+    scored = {horizon.horizon_s for judged in one.judged for horizon in judged.evaluation.horizons}
+    asked = {horizon_s for judged in one.judged for horizon_s in judged.config.data.horizons_s}
+    return sorted(asked - scored)
 
 
 def _highest(judged: Judged) -> float:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from ml.baselines import FILTERED
+from ml.evaluation.days import days
 from ml.evaluation.records import (
     ALL,
     BAND,
@@ -22,7 +23,7 @@ from ml.evaluation.records import (
     Ints,
     Records,
 )
-from ml.evaluation.significance import diebold_mariano, r2_interval, sessions
+from ml.evaluation.significance import diebold_mariano, r2_interval
 from ml.types import Bools, Floats
 
 BP = 1e4
@@ -128,10 +129,17 @@ class Evaluation:
 
     kind: str
     step_s: float
+    quantiles: tuple[float, ...]
+    """Lower end of the band, median, upper end."""
     horizons: tuple[HorizonScore, ...]
     cells: tuple[CellScore, ...]
     folds: tuple[PartScore, ...]
     over_time: tuple[PartScore, ...]
+
+    @property
+    def level(self) -> float:
+        """Share of quotes that the band is meant to hold."""
+        return self.quantiles[-1] - self.quantiles[0]
 
 
 def summarise(records: Records) -> Evaluation:
@@ -141,7 +149,7 @@ def summarise(records: Records) -> Evaluation:
     best = {place: one.best for place, one in zip(seen, horizons, strict=True)}
     stretch = _stretches(records.at_s)
     return Evaluation(
-        records.kind, records.step_s, horizons,
+        records.kind, records.step_s, records.quantiles, horizons,
         tuple(cell for place in seen for cell in _cells(records, place, best[place])),
         tuple(_parts(records, records.fold, best)), tuple(_parts(records, stretch, best)))
 
@@ -169,7 +177,7 @@ def _horizon(records: Records, place: int) -> HorizonScore:
 
 def _rival(records: Records, rows: Bools, place: int, name: str) -> Rival:
     mine, other = (records.losses(one, "squared")[rows] for one in (MODEL, name))
-    if np.allclose(mine, other, rtol=_SAME, atol=0.0):
+    if np.allclose(mine, other, rtol=_SAME, atol=_SAME * other.mean()):
         other = mine  # a silent model is its anchor but for rounding, and that is no evidence
     at_s, weight = records.at_s[rows], records.forecasts[rows]
     horizon_s = float(records.horizons_s[place])
@@ -192,7 +200,11 @@ def _root(mean_square: float) -> float:
 
 
 def _r2(loss: float, rival: float) -> float:
-    return float(1.0 - loss / rival) if rival > 0.0 else float("nan")
+    """0 where they are the same but for rounding."""
+    if rival <= 0.0:
+        return float("nan")
+    found = float(1.0 - loss / rival)
+    return found if abs(found) > _SAME else 0.0
 
 
 def _median_spread(counts: Ints) -> float:
@@ -242,7 +254,7 @@ def _cell(records: Records, index: tuple, names: Sequence[str],  # type: ignore[
 def _stretches(at_s: Floats) -> Ints:
     """The number of each instant's stretch: its day, or of few days equal parts of all time."""
     times, places = np.unique(at_s, return_inverse=True)
-    day = sessions(times)
+    day = days(times)
     if len(times) and day[-1] + 1 > _FEW_DAYS:
         return np.asarray(day[places])
     return np.asarray(places * MOST_STRETCHES // max(len(times), 1))

@@ -73,10 +73,10 @@ def skill(evaluation: Evaluation) -> Table:
 
 
 _SKILL: tuple[tuple[str, Callable[[HorizonScore], str]], ...] = (
-    ("R² against filtered persistence", lambda one: share(one.against(FILTERED).r2)),
+    ("R² against filtered persistence", lambda one: r2(one.against(FILTERED).r2)),
     ("  90 % interval", lambda one: interval(one.against(FILTERED))),
     ("best baseline", lambda one: label(one.best)),
-    ("R² against it", lambda one: share(one.against(one.best).r2)),
+    ("R² against it", lambda one: r2(one.against(one.best).r2)),
     ("  90 % interval", lambda one: interval(one.against(one.best))),
     ("  p-value", lambda one: p_value(one.against(one.best).p_value)),
     ("RMSE / MAE, bp", lambda one: f"{_bp(one.rmse_bp)} / {_bp(one.mae_bp)}"),
@@ -84,16 +84,17 @@ _SKILL: tuple[tuple[str, Callable[[HorizonScore], str]], ...] = (
         f"{one.qlike * 1e4:.2f} / {one.against(one.best).qlike * 1e4:.2f}")),
     ("pinball loss, as calibrated / adaptive, bp", lambda one: (
         f"{one.pinball_bp:.2f} / {one.adaptive_pinball_bp:.2f}")),
-    ("90 % band's coverage, as calibrated / adaptive", lambda one: (
+    ("{level:.3g} % band's coverage, as calibrated / adaptive", lambda one: (
         f"{one.coverage:.1%} / {one.adaptive_coverage:.1%}")),
-    ("90 % band's width, as calibrated / adaptive, bp", lambda one: (
+    ("{level:.3g} % band's width, as calibrated / adaptive, bp", lambda one: (
         f"{one.width_bp:.0f} / {one.adaptive_width_bp:.0f}")),
 )
 
 
 def skill_rows(evaluation: Evaluation) -> list[list[str]]:
     """A row per figure: its name, and its value by horizon."""
-    return [[name, *map(cell, evaluation.horizons)] for name, cell in _SKILL]
+    return [[name.format(level=100.0 * evaluation.level), *map(cell, evaluation.horizons)]
+            for name, cell in _SKILL]
 
 
 def significance(evaluation: Evaluation) -> Table:
@@ -113,7 +114,8 @@ def significance_rows(evaluation: Evaluation) -> list[list[str]]:
 
 
 def _against(rival: Rival) -> str:
-    return "the same" if rival.r2 == 0.0 else f"{share(rival.r2)} ({p_value(rival.p_value)})"
+    told = "" if rival.r2 == 0.0 else f" ({p_value(rival.p_value)})"
+    return r2(rival.r2) + told
 
 
 def spans(evaluation: Evaluation) -> list[str]:
@@ -147,23 +149,31 @@ def single(cells: Sequence[CellScore], horizon_s: int, name: str) -> CellScore |
 def _bucket(one: CellScore | None) -> str:
     if one is None:
         return "-"
-    return f"{one.rmse_bp:.1f} {share(one.r2_best)} {one.adaptive_coverage:.0%}"
+    return f"{one.rmse_bp:.1f} {r2(one.r2_best)} {one.adaptive_coverage:.0%}"
 
 
 def verdict(evaluation: Evaluation) -> Iterator[str]:
     """A sentence per horizon on whether the model beats the best baseline."""
     for one in evaluation.horizons:
         best = one.against(one.best)
-        known = np.isfinite(best.p_value)
-        how = f"p {p_value(best.p_value)}" if known else "too short to tell how surely"
-        if known and best.p_value < SURE:
-            said = "beats" if best.r2 > 0 else "is beaten by"
-        elif best.r2 == 0.0:
-            said, how = "is the same as", "silent"
-        else:
-            said = "can't be told from"
-        yield (f"{span(one.horizon_s)} ahead {evaluation.kind} {said} {label(one.best)}, the best "
-               f"baseline: R² {share(best.r2)}, {how}.")
+        yield (f"{span(one.horizon_s)} ahead {evaluation.kind} {_stands(best)} {label(one.best)}, "
+               f"the best baseline{_how(best)}.")
+
+
+def _stands(best: Rival) -> str:
+    if best.r2 == 0.0:
+        return "is the same as"
+    if best.p_value < SURE:
+        return "beats" if best.r2 > 0 else "is beaten by"
+    return "can't be told from"
+
+
+def _how(best: Rival) -> str:
+    if best.r2 == 0.0:
+        return ""
+    known = np.isfinite(best.p_value)
+    surely = f"p {p_value(best.p_value)}" if known else "too short to tell how surely"
+    return f": R² {share(best.r2)}, {surely}"
 
 
 def titled(title: str, *columns: str) -> Table:
@@ -193,8 +203,13 @@ def interval(rival: Rival) -> str:
 
 
 def share(value: float) -> str:
-    """A signed share in per cent; a dash where it is unknown."""
-    return f"{value:+.2%}" if np.isfinite(value) else "-"
+    """A signed share in per cent, no −0; a dash where it is unknown."""
+    return f"{value:+z.2%}" if np.isfinite(value) else "-"
+
+
+def r2(value: float) -> str:
+    """R² of forecasts against others; "the same" where these are no others."""
+    return "the same" if value == 0.0 else share(value)
 
 
 def _bp(value: float) -> str:

@@ -1,6 +1,10 @@
 """`python -m ml.evaluate`, from the command line to what is printed."""
 
+import errno
 import json
+import re
+from html import escape
+from pathlib import Path
 
 import pytest
 
@@ -116,6 +120,40 @@ def test_a_page_without_matplotlib_is_refused_before_any_work(capsys, monkeypatc
     assert "matplotlib" in capsys.readouterr().err
 
 
-def test_a_file_that_can_not_be_written_is_one_sentence(history, tmp_path, capsys):
-    assert evaluate.main([*history(5), "--model", "ewma", "--json", str(tmp_path)]) == 2
-    assert "can't be written" in capsys.readouterr().err
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_a_folder_is_refused_before_any_work(option, tmp_path, capsys):
+    assert evaluate.main(["--quotes", "none.parquet", option, str(tmp_path)]) == 2
+    assert f"{tmp_path}: is a folder" in capsys.readouterr().err
+
+
+def test_a_page_that_can_not_be_written_is_one_sentence_and_costs_no_figures(
+        history, tmp_path, capsys, monkeypatch):
+    written = Path.write_bytes
+
+    def full(path, content):
+        if path.suffix == ".html":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return written(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    figures, shown = tmp_path / "scores.json", tmp_path / "scores.html"
+    assert evaluate.main([*history(5), "--model", "ewma", "--json", str(figures), "--html",
+                          str(shown)]) == 2
+    assert f"{shown}: can't be written: No space left" in capsys.readouterr().err
+    assert json.loads(figures.read_text())["judged"]
+
+
+def test_the_band_is_named_by_the_level_that_is_configured(history, tmp_path, capsys):
+    settings, shown = tmp_path / "own.yaml", tmp_path / "scores.html"
+    settings.write_text("model: {kind: ewma}\nfit: {quantiles: [0.1, 0.5, 0.9]}\n")
+    assert evaluate.main([*history(5), "--config", str(settings), "--html", str(shown)]) == 0
+    assert "80 % band's coverage" in capsys.readouterr().out
+    assert escape("80 % band's width") in shown.read_text()
+    assert "90 % band" not in shown.read_text()
+
+
+def test_a_baseline_is_the_same_as_itself(history, capsys):
+    assert evaluate.main([*history(5), "--model", "ewma"]) == 0
+    shown = capsys.readouterr().out
+    assert "-0.00%" not in shown
+    assert re.search(r"│ tuned EWMA +│ +the same │ +the same │ +the same │ +the same ", shown)

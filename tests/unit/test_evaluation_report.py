@@ -3,16 +3,19 @@
 import json
 import re
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import msgspec
 import numpy as np
 import pytest
 from rich.console import Console
 
+from ml.calendar import NEW_YORK, session_day
 from ml.errors import OutputError
 from ml.evaluation import plots
+from ml.evaluation.days import days
 from ml.evaluation.details import details
-from ml.evaluation.importance import groups_of
+from ml.evaluation.importance import GROUPS, groups_of
 from ml.evaluation.page import page
 from ml.evaluation.report import as_json, facts, judge, report
 from ml.evaluation.tables import (
@@ -28,6 +31,7 @@ from ml.evaluation.tables import (
 )
 from ml.features import DEVIATIONS, WINDOW_FEATURES
 from tests.unit.judged import CONFIG, HORIZONS, constant, dataset, walked
+from tests.unit.smiles import make_history
 
 
 @pytest.fixture(scope="module")
@@ -132,13 +136,42 @@ def test_the_json_is_complete_and_unknowns_are_null(whole, judged):
 
 def test_one_day_and_too_much_skill_are_warned_of(whole, judged):
     assert not any("WARNING" in line for line in facts(whole))
-    near = judged.evaluation.horizons[0]
+    near, far = judged.evaluation.horizons
     lucky = replace(near, rivals=tuple(replace(rival, r2=0.35) for rival in near.rivals))
-    suspect = replace(judged, evaluation=replace(judged.evaluation, horizons=(lucky,)))
+    suspect = replace(judged, evaluation=replace(judged.evaluation, horizons=(lucky, far)))
     said = facts(replace(whole, days=1, within_day=True, judged=(suspect,)))
     assert "one day only" in said[1]
     assert "+35%" in said[2]
     assert "leakage" in said[2]
+
+
+def test_a_horizon_that_was_never_observed_is_told_of(whole, judged):
+    near = replace(judged, evaluation=replace(judged.evaluation,
+                                              horizons=judged.evaluation.horizons[:1]))
+    assert facts(replace(whole, judged=(near,)))[1:] == [
+        "WARNING: 5 min ahead is not judged: none of its targets in the test parts was observed"]
+
+
+def test_days_are_those_of_new_york():
+    evening = datetime(2026, 3, 2, 20, 15, tzinfo=NEW_YORK).timestamp()
+    across = evening + 3600.0 * np.arange(13)  # one night's session, without a gap
+    broken = evening - 3600.0 * np.array([11.0, 10.0, 3.5, 3.0])  # one day, with a gap of 6.5 h
+    assert days(across).tolist() == [0] * 4 + [1] * 9
+    assert days(broken).tolist() == [0] * 4
+
+
+def later(series, shift):
+    at = [one + shift for one in series.at]
+    return replace(series, at=at, times_s=series.times_s + shift.total_seconds(),
+                   day=[session_day(one) for one in at])
+
+
+def test_a_night_session_is_judged_as_days_just_as_it_was_cut():
+    data = dataset([later(series, timedelta(hours=9)) for series in make_history(1, 600, 1)])
+    runs = walked(data)
+    found = report(data, runs, [judge([runs], [CONFIG], data)], ["quotes.parquet"])
+    assert len(runs) == 1
+    assert (found.days, found.within_day) == (2, False)
 
 
 def test_details_show_each_seed_fold_and_group(judged):
@@ -155,6 +188,11 @@ def test_shuffling_hurts_only_where_the_model_listens(judged):
     assert lost.pop("smile's deviations") > 0.05
     assert lost
     assert all(value == 0.0 for value in lost.values())
+
+
+def test_every_pattern_of_a_group_is_of_a_column():
+    patterns = [part for parts in GROUPS.values() for part in parts]
+    assert all(any(part in name for name in WINDOW_FEATURES) for part in patterns)
 
 
 def test_every_column_is_in_one_group():
