@@ -14,6 +14,7 @@ from services.common.database import Database, upsert
 from services.common.messages import Source
 from services.monitor import statements
 from services.monitor.past import Filter, Past
+from services.monitor.rolling import Labels, Taken
 from services.monitor.score import BASELINES, Due, Observed, Score, observed
 
 SOURCES = list(get_args(Source))
@@ -47,17 +48,6 @@ class Range:
     """What was not observed for an earlier time than this never will be."""
     tolerance: timedelta
     limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Recent:
-    """A score of before: `errors` are the forecast's, then those of `BASELINES`, in bp."""
-
-    role: str
-    model_name: str
-    horizon_s: int
-    errors: list[float]
-    coverage: float
 
 
 def clocks(database: Database) -> dict[Stream, datetime]:
@@ -111,14 +101,15 @@ def pasts(database: Database, symbol: str, instants: set[Instant],
             for instant, known in newest.items()}
 
 
-def recent(database: Database, stream: Stream, since: datetime, clock: datetime,
-           limit: int) -> list[Recent]:
-    """The latest scores of a stream, the oldest first."""
+def recent(database: Database, stream: Stream, since: datetime,
+           clock: datetime) -> list[tuple[Labels, Taken]]:
+    """The scores of a stream that the rolling metrics are made of, the oldest first."""
     statement = statements.RECENT.format(baselines=", ".join(BASELINE_COLUMNS))
-    rows = database.rows(statement, {**stream._asdict(), "since": since, "clock": clock,
-                                     "limit": limit})
-    return [Recent(role, model, horizon, [*map(_float, errors)], _float(coverage))
-            for role, model, horizon, *errors, coverage in rows[::-1]]
+    rows = database.rows(statement, {**stream._asdict(), "since": since, "clock": clock})
+    found = [(Labels(*stream, role, model, str(horizon)),
+              Taken(version, expiry, made_at, [*map(_float, errors)], _float(coverage)))
+             for role, model, horizon, version, expiry, made_at, *errors, coverage in rows]
+    return sorted(found, key=lambda one: one[1].made_at)
 
 
 def save(database: Database, scored: Sequence[tuple[Due, Score]]) -> None:

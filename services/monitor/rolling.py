@@ -1,7 +1,10 @@
 """The rolling scores of each model, as metrics."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +15,9 @@ from services.monitor.score import BASELINES
 
 FILTERED = 1 + BASELINES.index("filtered_persistence")
 """Its place after the forecast's own error."""
+GONE = timedelta(hours=1)
+"""So much later than a model's last forecast, others' say that it has gone."""
+METRICS = (metrics.ERROR_BP, metrics.SKILL, metrics.SKILL_BEST, metrics.COVERAGE)
 
 
 class Labels(NamedTuple):
@@ -24,30 +30,86 @@ class Labels(NamedTuple):
     horizon_s: str
 
 
+class Taken(NamedTuple):
+    """A score of one forecast."""
+
+    version: str
+    expiry: date
+    made_at: datetime
+    errors_bp: Sequence[float]
+    """The forecast's, then those of `BASELINES`; NaN is not known."""
+    coverage: float
+
+
+@dataclass(slots=True)
+class _Line:
+    """The scores of one version of a model at one horizon."""
+
+    version: str
+    newest: datetime
+    scores: deque[tuple[float, ...]]
+    spans: dict[date, float] = field(default_factory=dict)
+    """The last span of time that each expiry has a score of."""
+
+
 class Rolling:
-    """The last `size` scores of each model at each horizon; every forecast weighs the same."""
+    """The last `size` scores of each model at each horizon; every forecast weighs the same.
+
+    Of an expiry there is one for each span as long as the horizon, so that those of a long horizon
+    are not all of the same few minutes. A new version begins anew; a model that no longer
+    forecasts where others do is no longer shown.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._scores: dict[Labels, deque[tuple[float, ...]]] = {}
+        self._lines: dict[Labels, _Line] = {}
+        self._newest: dict[Labels, datetime] = {}
         self._changed: set[Labels] = set()
+        self._shown: set[Labels] = set()
 
-    def add(self, labels: Labels, errors_bp: Sequence[float], coverage: float) -> None:
-        """Take one more score: the error, those of `BASELINES`, coverage; NaN is not known."""
-        scores = self._scores.setdefault(labels, deque(maxlen=self._size))
-        scores.append((*errors_bp, coverage))
-        self._changed.add(labels)
+    def add(self, labels: Labels, taken: Taken) -> None:
+        """Take one more score, unless it overlaps the last one or is a former version's."""
+        line = self._lines.get(labels)
+        if line is None or (taken.version != line.version and taken.made_at > line.newest):
+            line = _Line(taken.version, taken.made_at, deque(maxlen=self._size))
+            self._lines[labels] = line
+        if taken.version != line.version:
+            return
+        line.newest = max(line.newest, taken.made_at)
+        others = _others(labels)
+        self._newest[others] = max(line.newest, self._newest.get(others, line.newest))
+        span = taken.made_at.timestamp() // int(labels.horizon_s)
+        if span > line.spans.get(taken.expiry, -math.inf):
+            line.spans[taken.expiry] = span
+            line.scores.append((*taken.errors_bp, taken.coverage))
+            self._changed.add(labels)
 
     def publish(self) -> None:
-        """Set the metrics of what has changed."""
-        for labels in self._changed:
-            scores = np.array(self._scores[labels])
-            error, baselines = scores[:, 0], scores[:, 1:-1]
-            metrics.ERROR_BP.labels(*labels).set(_root_mean_square(error))
-            metrics.SKILL.labels(*labels).set(skill(error, scores[:, FILTERED]))
-            metrics.SKILL_BEST.labels(*labels).set(skill_against_best(error, baselines))
-            metrics.COVERAGE.labels(*labels).set(_mean(scores[:, -1]))
+        """Set the metrics of what has changed, and take back those of what has gone."""
+        gone = {labels for labels in self._shown | self._changed if self._has_gone(labels)}
+        for labels in self._changed - gone:
+            _show(labels, np.array(self._lines[labels].scores))
+        for labels in self._shown & gone:
+            for metric in METRICS:
+                metric.remove(*labels)
+        self._shown = (self._shown | self._changed) - gone
         self._changed.clear()
+
+    def _has_gone(self, labels: Labels) -> bool:
+        return self._lines[labels].newest < self._newest[_others(labels)] - GONE
+
+
+def _others(labels: Labels) -> Labels:
+    """What all that forecast the same have in common."""
+    return labels._replace(role="", model="")
+
+
+def _show(labels: Labels, scores: Floats) -> None:
+    error, baselines = scores[:, 0], scores[:, 1:-1]
+    metrics.ERROR_BP.labels(*labels).set(_root_mean_square(error))
+    metrics.SKILL.labels(*labels).set(skill(error, scores[:, FILTERED]))
+    metrics.SKILL_BEST.labels(*labels).set(skill_against_best(error, baselines))
+    metrics.COVERAGE.labels(*labels).set(_mean(scores[:, -1]))
 
 
 def skill(error: Floats, baseline: Floats) -> float:

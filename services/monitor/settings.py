@@ -25,7 +25,8 @@ class MonitorSettings(DatabaseSettings, frozen=True, kw_only=True):
     monitor_full_pass_seconds: Seconds = 1800.0
     """How often to look through the whole lookback, for forecasts written out of order."""
     monitor_rolling: Count = 500
-    """Scores in the rolling metrics, per symbol, source, role, model and horizon."""
+    """Scores in the rolling metrics, per symbol, source, role, model and horizon; of an expiry
+    one per horizon."""
 
     model_server_url: Annotated[str, Meta(pattern="^$|^https?://[^/]")] = ""
     """Base URL of the model server, whose champion's contract has the fitted baselines and the

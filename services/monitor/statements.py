@@ -65,9 +65,13 @@ CROSS JOIN LATERAL (
       AND f.ts > %(first)s - %(window)s * %(step)s AND f.ts <= %(last)s
     ORDER BY f.ts DESC LIMIT 1) f"""
 
+# As the rolling metrics take them: of an expiry one per horizon.
 RECENT = """
-SELECT role, model_name, horizon_s, error_bp, {baselines}, coverage
+SELECT DISTINCT ON (role, model_name, model_version, horizon_s, expiry,
+                    floor(extract(epoch FROM made_at) / horizon_s))
+       role, model_name, horizon_s, model_version, expiry, made_at, error_bp, {baselines}, coverage
 FROM prediction_scores
 WHERE symbol = %(symbol)s AND source = %(source)s AND made_at > %(since)s
-  AND target_at <= %(clock)s AND quotes > 0
-ORDER BY target_at DESC LIMIT %(limit)s"""
+  AND target_at <= %(clock)s AND quotes > 0 AND model_version IS NOT NULL
+ORDER BY role, model_name, model_version, horizon_s, expiry,
+         floor(extract(epoch FROM made_at) / horizon_s), made_at"""

@@ -12,7 +12,7 @@ from services.monitor import queries
 from services.monitor.champion import Champion
 from services.monitor.past import Filter, Past, held_smiles
 from services.monitor.queries import Instant, Range, Stream
-from services.monitor.rolling import Labels, Rolling
+from services.monitor.rolling import Labels, Rolling, Taken
 from services.monitor.score import UNOBSERVED, Due, Observed, Score, baseline_errors, score
 from services.monitor.settings import MonitorSettings
 
@@ -109,10 +109,8 @@ class Monitor:
 
     def _recall(self, stream: Stream, since: datetime, clock: datetime) -> None:
         """Begin the rolling metrics where the last run left them."""
-        limit = 20 * self._settings.monitor_rolling
-        for one in queries.recent(self._database, stream, since, clock, limit):
-            labels = Labels(*stream, one.role, one.model_name, str(one.horizon_s))
-            self._rolling.add(labels, one.errors, one.coverage)
+        for labels, taken in queries.recent(self._database, stream, since, clock):
+            self._rolling.add(labels, taken)
 
     def _save(self, stream: Stream, found: list[Due]) -> None:
         scored = self._scored(stream, found)
@@ -124,7 +122,9 @@ class Monitor:
             metrics.SCORED.labels("scored" if result.quotes else "unobserved").inc()
             if result.quotes:
                 labels = Labels(*stream, due.role, due.model_name, str(due.horizon_s))
-                self._rolling.add(labels, [result.error_bp, *result.against()], result.coverage)
+                self._rolling.add(labels, Taken(
+                    due.model_version, due.expiry, due.made_at,
+                    [result.error_bp, *result.against()], result.coverage))
 
     def _scored(self, stream: Stream, found: list[Due]) -> list[tuple[Due, Score]]:
         seen = queries.observations(

@@ -16,7 +16,7 @@ from ml.baselines import changes
 from ml.contract import PERCENTILES, FeatureReference, to_json
 from ml.drift import __main__ as drift
 from ml.features import INSTANT_FEATURES, filtered_smile
-from services.common import health
+from services.common import health, metrics
 from services.common.database import Database
 from services.common.errors import ServiceError, Unavailable
 from services.common.lifecycle import Stop
@@ -139,6 +139,31 @@ def error_bp(held, at):
     kept = on_grid(log_moneyness, row.atm_vol, row.tau)
     return 1e4 * score_smile(held, row.tau, log_moneyness[kept],
                              np.array(row.quote_mid_iv)[kept])
+
+
+def test_a_monitor_that_begins_anew_shows_the_same_rolling_metrics(url, database):
+    write(url, minutes(30))
+    made = minutes(12)
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection, \
+            connection.cursor() as cursor:
+        cursor.execute("UPDATE predicted_smile SET model_version = '2' WHERE made_at < %s",
+                       (made[-1],))
+    seen = []
+    for _ in range(2):
+        metrics.ERROR_BP.clear()
+        one = monitor(database)
+        while one.step():
+            pass
+        seen.append({tuple(sample.labels.values()): sample.value
+                     for metric in metrics.ERROR_BP.collect() for sample in metric.samples})
+    [(champion,)] = scored(
+        database, "SELECT sqrt(avg(error_bp ^ 2)) FROM (SELECT DISTINCT ON (floor(extract("
+                  "epoch FROM made_at) / 300)) error_bp FROM prediction_scores WHERE "
+                  "horizon_s = 300 AND role = 'champion' AND made_at >= %s ORDER BY floor("
+                  "extract(epoch FROM made_at) / 300), made_at) s", made[-1])
+
+    assert seen[0] == pytest.approx(seen[1]) and len(seen[0]) == 4
+    assert seen[0][SYMBOL, "simulated", "champion", "smile", "300"] == pytest.approx(champion)
 
 
 def test_a_model_s_forecasts_wait_until_the_champion_s_baselines_are_known(url, database):

@@ -25,6 +25,7 @@ from tests.unit.helm_chart import CHART, Object, run
     ("market.dividends=1.85", "/market/dividends"),
     ("monitor.retrain.cooldownSeconds=0", "/monitor/retrain/cooldownSeconds"),
     ("monitor.retrain.enabled=true,trainer.enabled=false", "/trainer/enabled"),
+    ("monitor.retrain.enabled=true,monitor.env.SMILE_RETRAIN=off", "/monitor/env/SMILE_RETRAIN"),
 ])
 def test_a_bad_value_is_refused_by_name(setting: str, named: str) -> None:
     done = run("template", "smile", CHART, "--set", setting)

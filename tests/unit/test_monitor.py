@@ -8,11 +8,12 @@ import pytest
 from ml.smile.grid import GRID_Z
 from services.common import metrics
 from services.monitor.past import Past, held_smiles
-from services.monitor.rolling import Labels, Rolling, skill, skill_against_best
+from services.monitor.rolling import Labels, Rolling, Taken, skill, skill_against_best
 from services.monitor.score import BASELINES, Due, baseline_errors, observed, score
 from tests.unit.small_model import make_contract
 
 MADE = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
+NEAR = date(2026, 11, 20)
 TAU = 0.1
 FORWARD = 600.0
 
@@ -186,13 +187,20 @@ def gauge(metric, *labels):
     return metric.labels(*labels)._value.get()
 
 
+def taken(minute, error, baselines=None, coverage=np.nan, version="3", expiry=NEAR):
+    """A score of a forecast made so many minutes after the first; baselines miss by twice."""
+    return Taken(version, expiry, MADE + timedelta(minutes=minute),
+                 [error, *(baselines or [2 * error] * len(BASELINES))], coverage)
+
+
 def test_rolling_metrics_forget_the_oldest_and_keep_roles_apart():
     rolling = Rolling(size=2)
     labels = Labels("XYZ", "live", "champion", "constant", "300")
     shadow = labels._replace(role="shadow")
-    for error in (100.0, 3.0, 4.0):
-        rolling.add(labels, [error, *[2 * error] * len(BASELINES)], np.nan)
-        rolling.add(shadow, [error, error / 2, *[2 * error] * (len(BASELINES) - 1)], 0.9)
+    for place, error in enumerate((100.0, 3.0, 4.0)):
+        rolling.add(labels, taken(5 * place, error))
+        rolling.add(shadow, taken(
+            5 * place, error, [error / 2, *[2 * error] * (len(BASELINES) - 1)], 0.9))
     rolling.publish()
 
     assert gauge(metrics.ERROR_BP, *labels) == pytest.approx(np.sqrt(12.5))
@@ -201,3 +209,43 @@ def test_rolling_metrics_forget_the_oldest_and_keep_roles_apart():
     assert gauge(metrics.SKILL, *shadow) == pytest.approx(0.75)
     assert gauge(metrics.SKILL_BEST, *shadow) == pytest.approx(1 - 4)
     assert gauge(metrics.COVERAGE, *shadow) == pytest.approx(0.9)
+
+
+def test_scores_of_an_expiry_that_overlap_count_once():
+    rolling, labels = Rolling(size=9), Labels("OVER", "live", "champion", "constant", "1800")
+    for minute, error in ((0, 3.0), (1, 100.0), (29, 100.0), (30, 4.0)):
+        rolling.add(labels, taken(minute, error))
+    rolling.add(labels, taken(31, 5.0, expiry=date(2027, 1, 15)))
+    rolling.publish()
+
+    assert gauge(metrics.ERROR_BP, *labels) == pytest.approx(np.sqrt(50 / 3))
+
+
+def test_a_new_version_begins_anew_and_what_is_late_of_the_old_one_is_left():
+    rolling, labels = Rolling(size=9), Labels("ANEW", "live", "champion", "constant", "300")
+    for minute, error, version in ((0, 100.0, "3"), (5, 100.0, "3"), (10, 2.0, "4"),
+                                   (7, 100.0, "3"), (15, 2.0, "4")):
+        rolling.add(labels, taken(minute, error, version=version))
+    rolling.publish()
+
+    assert gauge(metrics.ERROR_BP, *labels) == pytest.approx(2.0)
+
+
+def shown(labels):
+    return [metric for metric in (metrics.ERROR_BP, metrics.SKILL, metrics.SKILL_BEST,
+                                  metrics.COVERAGE) if tuple(labels) in metric._metrics]
+
+
+def test_a_shadow_that_has_gone_is_no_longer_shown_while_a_night_removes_nobody():
+    rolling, labels = Rolling(size=9), Labels("GONE", "live", "champion", "constant", "300")
+    shadow = labels._replace(role="shadow")
+    for minute in (0, 5, 1000, 1005):
+        rolling.add(labels, taken(minute, 2.0))
+        rolling.add(shadow, taken(minute, 2.0))
+        rolling.publish()
+        assert len(shown(labels)) == len(shown(shadow)) == 4
+    for minute in (1060, 1070):
+        rolling.add(labels, taken(minute, 2.0))
+        rolling.publish()
+
+    assert shown(shadow) == [] and len(shown(labels)) == 4
