@@ -1,9 +1,9 @@
 """Which baseline a network is stacked on, per horizon.
 
-Filters of the smile, of one number fitted at most, are judged on training and validation; AR and
-HAR, of dozens, on validation only, which they have not seen. A simpler one is kept as long as it
-is within one standard error of the best (Breiman, Friedman, Olshen and Stone, 1984,
-"Classification and Regression Trees", section 3.4.3), so that noise does not choose. Where the
+Filters of the smile, of one number fitted at most, are judged on training and validation, and the
+one of least error is taken. AR and HAR, of dozens, are judged on validation only, which they have
+not seen, and the filter is kept as long as it is within one standard error of them (Breiman,
+Friedman, Olshen and Stone, 1984, "Classification and Regression Trees", section 3.4.3). Where the
 horizon is too long for there to be evidence it is the filter of the horizon before, for of a level
 under noise the same one is best at any (Muth, 1960, "Optimal properties of exponentially weighted
 forecasts"); without any, filtered persistence, for which nothing is fitted.
@@ -20,8 +20,8 @@ from ml.features import DEVIATIONS
 from ml.folds import Fold, Part
 from ml.types import Floats
 
-FILTERS = ("ewma", FILTERED, "kalman", "persistence")
-"""The preferred first."""
+FILTERS = (FILTERED, "ewma", "kalman", "persistence")
+"""Of equal ones the first is taken."""
 REGRESSIONS = ("har", "ar")
 WITHOUT_EVIDENCE = FILTERED
 
@@ -45,8 +45,10 @@ def choose_anchor(baselines: Sequence[LinearBaseline], dataset: Dataset, fold: F
 
 def _filter(before: str, losses: Mapping[str, Floats], at_s: Floats, horizon_s: float) -> str:
     """The best filter, or where nothing tells the one of the horizon `before`."""
-    enough = _is_evidence(losses[FILTERED], at_s, horizon_s)
-    return _simplest(FILTERS, losses, at_s, horizon_s) if enough else before
+    known = np.isfinite(losses[FILTERED])
+    if not _is_evidence(losses[FILTERED], at_s, horizon_s):
+        return before
+    return min(FILTERS, key=lambda name: float(losses[name][known].mean()))
 
 
 def _regression(simple: str, losses: Mapping[str, Floats], at_s: Floats, horizon_s: float) -> str:
