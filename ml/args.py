@@ -37,7 +37,7 @@ class DataArgs(Args, frozen=True, kw_only=True):
     step_s: Annotated[float, Meta(gt=0)] = 60.0
     """Seconds between the rows of a window."""
     window: Positive = 10
-    """Rows in a window."""
+    """Rows in a window, two at least."""
     horizons_s: tuple[Positive, ...] = (60, 300, 900, 1800)
     """How far ahead to forecast, in seconds, ascending."""
     filter_weight: Annotated[float, Meta(gt=0, le=1)] = 0.5
@@ -59,6 +59,8 @@ class DataArgs(Args, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.horizons_s or list(self.horizons_s) != sorted(set(self.horizons_s)):
             raise ValueError("`horizons_s` must ascend")
+        if self.window == 1:
+            raise ValueError("`window` of one row has no deviations from its filtered smile")
         if self.horizons_s[0] < self.step_s:
             raise ValueError("`horizons_s` can't be shorter than `step_s`")
 
@@ -129,16 +131,27 @@ def load(path: Path | None = None, over: Mapping[str, Mapping[str, Any]] | None 
     `over` maps a group to its values; a value that is None is left as it was.
 
     Raises:
-        ConfigError: naming the file, and the key that is wrong.
+        ConfigError: naming the file, or the command line where it is right without that, and the
+            key that is wrong.
     """
-    given = _read(path) if path is not None else {}
+    read = _read(path) if path is not None else {}
+    given = dict(read)
     for group, values in (over or {}).items():
         chosen = {name: value for name, value in values.items() if value is not None}
         given[group] = {**(given.get(group) or {}), **chosen}
     try:
         return msgspec.convert(given, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path or 'configuration'}: {error}") from error
+        blamed = "command line" if over and _is_right(read) else path or "configuration"
+        raise ConfigError(f"{blamed}: {error}") from error
+
+
+def _is_right(given: dict[str, Any]) -> bool:
+    try:
+        msgspec.convert(given, Config)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def of_kind(kind: str) -> Path:

@@ -1,6 +1,7 @@
 """What the commands that train share on the command line: a history, a model, its settings."""
 
 import argparse
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from ml import args as configuration
 from ml.args import KINDS, Config, DataArgs
 from ml.command import DATABASE_URL, instant, required
 from ml.dataset import Dataset, make_dataset
+from ml.errors import ConfigError
 from ml.history import days_from_quotes
 from ml.pricing.conventions import conventions_with, parse_dividends
 from ml.pricing.dividends import Dividend
@@ -32,7 +34,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     options.add_argument("--folds", type=int, help="how often to train anew, walking forward")
     options.add_argument("--trials", type=_count, default=0, metavar="N",
                          help="search hyperparameters: N random ones, judged on validation")
-    options.add_argument("--step", type=float, metavar="SECONDS",
+    options.add_argument("--step", type=_step, metavar="SECONDS",
                          help="between the rows of a window")
     options.add_argument("--window", type=int, metavar="ROWS")
     options.add_argument("--within-day", action="store_true", default=None,
@@ -53,7 +55,7 @@ def add_history(options: argparse.ArgumentParser, required: bool = True) -> None
                          help="of the database, rows of this source only")
     options.add_argument("--until", type=instant, metavar="TS",
                          help="look at nothing later than this instant, e.g. 2026-08-03T15:00Z")
-    options.add_argument("--rate", type=float, default=os.environ.get("SMILE_RATE"),
+    options.add_argument("--rate", type=_number, default=os.environ.get("SMILE_RATE"),
                          help="interest rate per year to expect in quotes files (SMILE_RATE)")
     options.add_argument("--dividends", type=_dividends,
                          default=os.environ.get("SMILE_DIVIDENDS", ""), metavar="LIST",
@@ -65,6 +67,24 @@ def _dividends(text: str) -> tuple[Dividend, ...]:
         return parse_dividends(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return number
+
+
+def _step(text: str) -> float:
+    step_s = _number(text)
+    if not 0.0 < step_s < SESSION_S:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not more than 0 s and less than a session, {SESSION_S:g} s")
+    return step_s
 
 
 def _count(text: str) -> int:
@@ -107,12 +127,20 @@ def dataset_of(options: argparse.Namespace, config: Config, progress: Progress) 
     return dataset
 
 
+def _refuse_database_options(options: argparse.Namespace) -> None:
+    for name in ("symbol", "source"):
+        if getattr(options, name) is not None:
+            raise ConfigError(f"--{name} chooses from the database; with --quotes, give files of "
+                              "what is wanted only")
+
+
 def _days(options: argparse.Namespace, within_day: bool,
           progress: Progress) -> Iterator[list[Series]]:
     def advance(done: int, total: int) -> None:
         progress.advance("quotes" if options.quotes else "rows", done, total)
 
     if options.quotes:
+        _refuse_database_options(options)
         return days_from_quotes(options.quotes, options.until, advance,
                                 conventions_with(options.rate, options.dividends), within_day)
     return days_from_database(required(DATABASE_URL, "--from-database"), options.until,

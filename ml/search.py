@@ -48,12 +48,16 @@ def search(dataset: Dataset, fold: Fold, ready: Prepared, config: Config, trials
 
 
 def draw(config: Config, random: np.random.Generator) -> Config:
-    """`config` with one random value of each of `CHOICES`."""
-    groups = {
-        group: msgspec.structs.replace(getattr(config, group), **{
-            name: values[random.integers(len(values))] for name, values in choices.items()})
-        for group, choices in CHOICES.items()}
-    return msgspec.structs.replace(config, **groups)
+    """`config` with one random value of each of `CHOICES`, a transformer's `hidden` rounded up to
+    a multiple of its `heads`."""
+    drawn = {group: {name: values[random.integers(len(values))]
+                     for name, values in choices.items()} for group, choices in CHOICES.items()}
+    if config.model.kind == "transformer":
+        heads = config.model.heads
+        drawn["model"]["hidden"] = -(-drawn["model"]["hidden"] // heads) * heads
+    return msgspec.structs.replace(config, **{
+        group: msgspec.structs.replace(getattr(config, group), **values)
+        for group, values in drawn.items()})
 
 
 def _loss(dataset: Dataset, fold: Fold, ready: Prepared, config: Config) -> float:

@@ -34,6 +34,7 @@ def test_single_values_go_over_the_file_and_none_leaves_it():
     ("model: {kind: transformer, hidden: 30}", "heads"),
     ("data: {horizons_s: [300, 60]}", "horizons_s"),
     ("data: {horizons_s: [30]}", "step_s"),
+    ("data: {window: 1}", "`window` of one row has no deviations"),
     ("data: {filter_weight: 0}", "filter_weight"),
     ("model: {without: [colour]}", "colour"),
     ("model: {components: 18}", "components"),
@@ -48,6 +49,19 @@ def test_a_bad_configuration_is_refused_naming_file_and_key(tmp_path, text, name
     with pytest.raises(ConfigError, match=named) as caught:
         args.load(path)
     assert "bad.yaml" in str(caught.value)
+
+
+def test_what_is_wrong_on_the_command_line_is_not_blamed_on_the_file(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text("data: {horizons_s: [60]}")
+
+    with pytest.raises(ConfigError, match=r"^command line: .*`step_s`"):
+        args.load(path, {"data": {"step_s": 90.0}})
+    with pytest.raises(ConfigError, match=r"^command line: .*window"):
+        args.load(path, {"data": {"window": 0}})
+    path.write_text("data: {horizons_s: [30]}")
+    with pytest.raises(ConfigError, match=r"own\.yaml: .*`step_s`"):
+        args.load(path, {"data": {"window": 5}})
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

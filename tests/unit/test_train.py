@@ -6,7 +6,7 @@ import pytest
 from ml import args, options, train
 from ml.args import KINDS
 from ml.dataset import make_dataset
-from ml.errors import TrainingDataError
+from ml.errors import ConfigError, TrainingDataError
 from tests.unit.judged import HORIZONS
 from tests.unit.smiles import make_history
 
@@ -79,12 +79,23 @@ def test_quotes_are_read_with_the_conventions_that_are_told(monkeypatch):
     assert until.isoformat() == "2026-08-03T15:00:00+00:00"
 
 
+@pytest.mark.parametrize(("argv", "name"), [(["--symbol", "SPY"], "symbol"),
+                                            (["--source", "live"], "source")])
+def test_what_chooses_from_the_database_is_refused_beside_quotes(argv, name):
+    given = train.parser("").parse_args(["--quotes", "a", *argv])
+
+    with pytest.raises(ConfigError, match=f"--{name} chooses from the database"):
+        train.dataset_of(given, train.config_of(given), train.Progress(quiet=True))
+
+
 @pytest.mark.parametrize(("argv", "sentence"), [
     (["--quotes", "none.parquet"], "none.parquet: no such file"),
     (["--quotes", "none.parquet", "--config", "none.yaml"], "none.yaml: can't be read"),
     (["--quotes", "none.parquet", "--epochs", "0"], "epochs"),
     (["--quotes", "none.parquet", "--model", "ewma", "--folds", "0"], "folds"),
     (["--quotes", "none.parquet", "--register"], "MLFLOW_TRACKING_URI is not set"),
+    (["--quotes", "none.parquet", "--window", "1"],
+     "command line: `window` of one row has no deviations"),
     (["--from-database"], "SMILE_DATABASE_URL is not set"),
 ])
 def test_a_users_mistake_is_one_sentence_and_exit_code_2(argv, sentence, capsys, monkeypatch):
@@ -108,6 +119,11 @@ def test_a_database_that_does_not_answer_is_exit_code_1(capsys, monkeypatch):
                                   ["--quotes", "a", "--model", "gro"],
                                   ["--quotes", "a", "--until", "noon"],
                                   ["--quotes", "a", "--trials", "-1"],
+                                  ["--quotes", "a", "--rate", "nan"],
+                                  ["--quotes", "a", "--rate", "inf"],
+                                  ["--quotes", "a", "--step", "nan"],
+                                  ["--quotes", "a", "--step", "0"],
+                                  ["--quotes", "a", "--step", "23400"],
                                   ["--quotes", "a", "--dividends", "soon"]])
 def test_options_that_make_no_sense_are_exit_code_2(argv):
     with pytest.raises(SystemExit) as caught:
