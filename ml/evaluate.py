@@ -53,7 +53,7 @@ def evaluate(dataset: Dataset, configs: Sequence[Config], options: argparse.Name
         runs = []
         for one in seeded:
             progress.say(f"{one.model.kind}, seed {one.fit.seed}")
-            runs.append(walk(dataset, one, options.name, progress, options.trials))
+            runs.append(walk(dataset, one, one.model.kind, progress, options.trials))
         progress.say(f"scoring {config.model.kind} on the quotes of the test parts")
         judged.append(judge(runs, seeded, dataset))
     sources = [str(path) for path in options.quotes or ["database"]]
@@ -137,6 +137,15 @@ def _seeds(text: str) -> int:
     return int(text)
 
 
+class _OfTraining(argparse.Action):
+    """Refuses an option that training has and judging has no use for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
+                 values: object, option_string: str | None = None) -> None:
+        parser.error(f"{option_string} is of training; judging registers nothing, and always cuts "
+                     "a single day by time")
+
+
 def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     options = argparse.ArgumentParser(
@@ -144,6 +153,9 @@ def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
         parents=[parser("")], conflict_handler="resolve")
     options.add_argument("--model", type=_kinds, default=("gru",), metavar="KIND[,KIND…]",
                          help=f"{', '.join(KINDS)}, or {ALL} for the networks")
+    for unused in ("--name", "--within-day"):
+        options.add_argument(unused, action=_OfTraining, nargs="?", default=argparse.SUPPRESS,
+                             help=argparse.SUPPRESS)
     options.add_argument("--seeds", type=_seeds, default=1, metavar="N",
                          help="train each network with N seeds; the losses are averaged")
     options.add_argument("--json", metavar="FILE", help="write everything as JSON; - prints it")

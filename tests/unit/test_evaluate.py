@@ -100,6 +100,17 @@ def test_options_that_make_no_sense_are_exit_code_2(argv, capsys):
     assert "error:" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("given", [["--name", "smile"], ["--within-day"]])
+def test_what_only_training_does_is_not_offered(given, capsys):
+    for argv, code in ((["--quotes", "a", *given], 2), (["--help"], 0)):
+        with pytest.raises(SystemExit) as caught:
+            evaluate.main(argv)
+        assert caught.value.code == code
+    shown = capsys.readouterr()
+    assert f"{given[0]} is of training" in shown.err
+    assert given[0] not in shown.out
+
+
 @pytest.mark.parametrize(("argv", "sentence"), [
     (["--quotes", "none.parquet"], "none.parquet: no such file"),
     (["--quotes", "a", "--json", "nowhere/scores.json"], "nowhere/scores.json: no such folder"),
