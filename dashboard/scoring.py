@@ -11,6 +11,8 @@ from ml.types import Floats
 LEAST_BLOCKS = 8
 LEAST_BLOCK_S = 300
 NOMINAL_COVERAGE = 0.9
+LEAST_KNOWN = 0.9
+"""Share of the model's forecasts that an error beside the model's must be of."""
 DRAWS = 400
 BASELINES = {"filtered": "Filtered persistence", "persistence": "Persistence",
              "strike": "Sticky strike", "ewma": "EWMA", "ar": "AR", "har": "HAR",
@@ -138,17 +140,24 @@ def _score(key: tuple[int, str, str, str], bins: pd.DataFrame) -> Score:
         horizon_s=int(horizon), role=role, model_name=name, version=version,
         forecasts=int(total["forecasts"]), blocks=len(independent),
         error_bp=_root(total["model_sq"], total["forecasts"]),
-        baselines_bp={each: _root(total[f"{each}_sq"], total[f"{each}_count"])
-                      for each in BASELINES},
+        baselines_bp={each: _comparable(total, each) for each in BASELINES},
         half_spread_bp=float(np.average(bins["half_spread_bp"], weights=bins["forecasts"])),
         coverage=_ratio(total["covered"], total["banded"]),
         skill=_skill(total, independent, "filtered"), best=best,
         best_skill=_skill(total, independent, best))
 
 
+def _comparable(total: pd.Series, name: str) -> float:
+    """A baseline's error; NaN where too many of the model's forecasts are without it."""
+    count = total[f"{name}_count"]
+    enough = count >= LEAST_KNOWN * total["forecasts"]
+    return _root(total[f"{name}_sq"], count) if enough else float("nan")
+
+
 def _best(total: pd.Series) -> str:
-    """The baseline that leaves the model the least skill, of those known for most forecasts."""
-    known = [name for name in BASELINES if total[f"{name}_count"] > total["forecasts"] / 2]
+    """The baseline that leaves the model the least skill, of those that can stand beside it."""
+    known = [name for name in BASELINES
+             if total[f"{name}_count"] >= LEAST_KNOWN * total["forecasts"]]
     return min(known, default="filtered",
                key=lambda name: 1.0 - _ratio(total[f"{name}_model_sq"], total[f"{name}_sq"]))
 

@@ -50,6 +50,12 @@ def test_a_baseline_known_for_few_forecasts_is_not_the_best_one():
     assert score.best_skill == score.skill
 
 
+def test_an_error_of_other_forecasts_does_not_stand_beside_the_models():
+    [score] = scoring.summary(bins(12, model=1.8, filtered=2.0).assign(ewma_count=8))
+    assert np.isnan(score.baselines_bp["ewma"])
+    assert score.baselines_bp["filtered"] == pytest.approx(2.0)
+
+
 def test_a_skill_reads_with_its_interval_where_there_is_one():
     assert str(scoring.Skill(0.041, 0.01, 0.073)) == "+4.1 % (+1.0 … +7.3)"
     assert str(scoring.Skill(-0.02, np.nan, np.nan)) == "-2.0 %"
