@@ -62,7 +62,7 @@ class BandTracker:
         self._scales: dict[Line, BandScale] = {}
         self._used_at: dict[Line, datetime] = {}
         self._waiting: defaultdict[date, list[Standing]] = defaultdict(list)
-        self._judged_step: dict[date, int] = {}
+        self._judged_at: dict[date, datetime] = {}
         self._newest: datetime | None = None
 
     def begin(self, last: dict[Line, LastScale]) -> None:
@@ -89,16 +89,21 @@ class BandTracker:
             del self._waiting[expiry]
 
     def issued(self, made: Iterable[Standing]) -> None:
-        """Take the forecasts of one row; those of an expiry's first in a step will be judged."""
+        """Take the forecasts of one row; those of an expiry's first in a step will be judged.
+
+        Those of the same row read again stand in place of the ones before.
+        """
         forecasts = list(made)
         for one in forecasts:
             self._used(one.line, one.made_at)
         if not forecasts:
             return
-        expiry, step = forecasts[0].expiry, self._step(forecasts[0].made_at)
-        if self._judged_step.get(expiry) != step:
-            self._judged_step[expiry] = step
-            self._waiting[expiry] += [one for one in forecasts if one.has_band()]
+        expiry, at = forecasts[0].expiry, forecasts[0].made_at
+        first = self._judged_at.get(expiry)
+        if first is None or first == at or self._step(first) != self._step(at):
+            self._judged_at[expiry] = at
+            others = [one for one in self._waiting[expiry] if one.made_at != at]
+            self._waiting[expiry] = others + [one for one in forecasts if one.has_band()]
 
     def judge(self, one: Standing, at: datetime, seen: Quoted) -> None:
         """Let a forecast's line learn from what was observed at this instant."""

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from ml.types import Floats
-from services.common import metrics
 from services.predictor.forecast import Case, Origin, Shape, Word, stand_in
 from services.predictor.reply import Changes
 
@@ -34,7 +33,6 @@ def word(case: Case, shape: Shape, answer: Answer, latency_ms: float) -> Word:
     """The model's word on a case, or its baselines' where it is silent."""
     if isinstance(answer, Said):
         return model_word(answer, latency_ms)
-    metrics.FALLBACKS.labels(answer.reason).inc()
     return stand_in(case, shape, Origin(shape.version, "baseline", latency_ms, answer.why))
 
 

@@ -1,16 +1,16 @@
 """One batch of `option-features`: forecasts of each row, to the table and the topic."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import structlog
 
 from ml.features import filtered_smile, window_input
 from services.common import metrics
-from services.common.database import Database, upsert
+from services.common.database import Database
 from services.common.errors import ServiceError, Unavailable
 from services.common.messages import PREDICTED_SMILE, FeatureRow, Forecast
 from services.common.produce import Producer
@@ -21,10 +21,8 @@ from services.predictor.forecast import Case, Shape, forecasts
 from services.predictor.history import Histories
 from services.predictor.model_client import Known, ModelClient, Pair
 from services.predictor.order import in_order
+from services.predictor.save import TABLE, save
 
-TABLE = "predicted_smile"
-KEY = ("symbol", "expiry", "made_at", "horizon_s", "model_name")
-COLUMNS = tuple(name for name in Forecast.__struct_fields__ if name != "schema")
 log = structlog.stdlib.get_logger(__name__)
 LONGEST_LATENCY_S = 60.0
 """A sample older than this is replayed, or of a feed with a clock of its own: what it took is not
@@ -41,9 +39,11 @@ class PredictorStage:
         self._default = default
         self._shape_of: tuple[Known, Shape] | None = None
         self._speaker: tuple[str, str] | None = ("", "")
+        self._stood_in: Counter[str] = Counter()
+        """How many of the forecasts last made are a baseline's, by why."""
 
     def step(self, rows: list[FeatureRow]) -> None:
-        """Forecast from every row, in order; upsert, then publish.
+        """Forecast from every row, in order; write, then publish.
 
         Raises:
             Unavailable: the database or the broker can't take them now. The model server being
@@ -51,12 +51,11 @@ class PredictorStage:
         """
         for part in in_order(rows):
             made = self.forecast(part)
-            values = [table_row(forecast) for forecast in made]
             with self._database.transaction() as cursor:
-                upsert(cursor, TABLE, KEY, COLUMNS, values)
+                save(cursor, made)
             for forecast in made:
                 self._producer.send(PREDICTED_SMILE, forecast)
-            _count(made)
+            _count(made, self._stood_in)
         self._bands.publish()
 
     def forecast(self, rows: list[FeatureRow]) -> list[Forecast]:
@@ -65,6 +64,7 @@ class PredictorStage:
         Each symbol's rows are in time order.
         """
         started = time.perf_counter()
+        self._stood_in.clear()
         shape = self._shape()
         self._histories.prepare(rows, shape.step_s, shape.window)
         self._bands.prepare(rows, shape)
@@ -83,7 +83,9 @@ class PredictorStage:
         answer = next(answers)
         made = forecasts(case, shape, word(case, shape, answer, latency_ms),
                          tracker.scales(row.ts))
-        if isinstance(answer, Said) and answer.shadow is not None:
+        if isinstance(answer, Silence):
+            self._stood_in[answer.reason] += len(made)
+        elif answer.shadow is not None:
             made += forecasts(case, shape, model_word(answer.shadow, latency_ms),
                               tracker.scales(row.ts, shadow=True))
         tracker.issued(map(bands.standing, made))
@@ -149,14 +151,11 @@ def _each(pair: Pair) -> Iterator[Said]:
                    None if shadow is None else Said(shadow, shadow.change[place]))
 
 
-def table_row(forecast: Forecast) -> tuple[Any, ...]:
-    """The values of `COLUMNS`."""
-    return tuple(getattr(forecast, name) for name in COLUMNS)
-
-
-def _count(made: list[Forecast]) -> None:
+def _count(made: list[Forecast], stood_in: Counter[str]) -> None:
     now = datetime.now(UTC)
     metrics.ROWS.labels("predictor", TABLE).inc(len(made))
+    for reason, count in stood_in.items():
+        metrics.FALLBACKS.labels(reason).inc(count)
     for forecast in made:
         metrics.FORECASTS.labels(forecast.role).inc()
         metrics.REPAIRED.inc(forecast.repaired)

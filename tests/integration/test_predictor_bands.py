@@ -136,6 +136,46 @@ def test_rows_read_again_are_forecast_as_before(database, server):
     assert play(database, server, symbol, [rows[100:] + rows[70:]]) == before
 
 
+SCORE = """
+INSERT INTO prediction_scores (symbol, expiry, made_at, horizon_s, model_name, target_at, role,
+                               source, model_version, quotes)
+SELECT symbol, expiry, made_at, horizon_s, model_name, target_at, role, source, model_version, 5
+FROM predicted_smile WHERE symbol = %s"""
+
+
+def test_rows_read_again_while_the_model_is_away_have_the_stand_in_s_forecast_only(
+        database, server):
+    symbol = new_symbol()
+    rows = rows_of(symbol, minutes=20)
+    made = play(database, server, symbol, [rows])
+    with database.transaction() as cursor:
+        cursor.execute(SCORE, (symbol,))
+    server.status = 503
+    again = play(database, server, symbol, [rows[-30:]])
+
+    own = [row for row in again if row[4] != "shadow"]
+    assert [row[:3] for row in own] == [row[:3] for row in made if row[4] != "shadow"]
+    replaced = {row[:4] for row in made} - {row[:4] for row in again}
+    assert len(replaced) > 40 and "constant" in {name for *_, name in replaced}
+    assert {row[4] for row in own if row[1] > rows[-30].ts} == {"baseline"}
+    scores = database.rows("SELECT expiry, made_at, horizon_s, model_name FROM prediction_scores "
+                           "WHERE symbol = %s", (symbol,))
+    assert set(scores) == {row[:4] for row in made} - replaced
+
+
+def test_a_model_that_is_back_replaces_its_stand_in_and_the_past_is_as_if_never_away(
+        database, server):
+    steady, stumbling = new_symbol(), new_symbol()
+    expected = play(database, server, steady, [rows_of(steady, 25)])
+    rows = rows_of(stumbling, 25)
+    play(database, server, stumbling, [rows[:80]])
+    server.status = 503
+    play(database, server, stumbling, [rows[60:80]])
+    server.status = 200
+
+    assert play(database, server, stumbling, [rows[60:]], lambda place: True) == expected
+
+
 def test_a_scale_is_carried_over_a_night_and_what_was_observed_after_it_counts(database, server):
     carried, anew = new_symbol(), new_symbol()
     night = START + timedelta(days=3)

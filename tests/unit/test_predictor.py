@@ -12,9 +12,10 @@ from ml.calendar import YEAR_SECONDS
 from ml.features import WINDOW_FEATURES, filtered_smile
 from ml.stand_in import StandIns
 from services.common import forecast_wire as wire
-from services.common import messages
+from services.common import messages, metrics
 from services.common.errors import Unavailable
 from services.common.messages import Forecast
+from services.predictor import step
 from services.predictor.bands import Bands
 from services.predictor.forecast import (
     Case,
@@ -28,7 +29,8 @@ from services.predictor.history import Histories
 from services.predictor.model_client import ModelClient
 from services.predictor.order import in_order
 from services.predictor.reply import ModelRefused
-from services.predictor.step import COLUMNS, PredictorStage, table_row
+from services.predictor.save import COLUMNS, table_row
+from services.predictor.step import PredictorStage
 from tests.integration.small_model_server import HORIZONS, SmallModelServer
 from tests.unit.predictor_rows import (
     EXPIRY,
@@ -349,6 +351,12 @@ class AwayDatabase:
         yield
 
 
+class WrittenDatabase:
+    @contextmanager
+    def transaction(self):
+        yield None
+
+
 @pytest.fixture
 def stage(client):
     return fresh(client)
@@ -405,6 +413,26 @@ def test_a_lost_server_leaves_the_baseline_its_contract_s_band(server, stage):
 
     assert (made[0].role, made[0].model_version) == ("baseline", "1")
     assert np.array(made[0].upper) - made[0].smile == pytest.approx(0.02 * made[0].band_scale)
+
+
+def stood_in(reason):
+    return metrics.FALLBACKS.labels(reason)._value.get()
+
+
+def test_stand_ins_are_counted_by_forecasts_once_those_are_written(server, stage, monkeypatch):
+    before = {reason: stood_in(reason) for reason in ("short_history", "refused")}
+    server.status = 500
+    rows = [feature_row(minute(i)) for i in range(10)]
+    rows.append(feature_row(minute(10), tau=300.0 / YEAR_SECONDS))
+    with pytest.raises(Unavailable):
+        stage.step(rows)
+    assert stood_in("short_history") == before["short_history"]
+    monkeypatch.setattr(stage, "_database", WrittenDatabase())
+    monkeypatch.setattr(step, "save", lambda cursor, made: None)
+    stage.step(rows)
+
+    assert stood_in("short_history") - before["short_history"] == 9 * 4
+    assert stood_in("refused") - before["refused"] == 4 + 1  # only a minute is left of the last
 
 
 def test_rows_without_a_smile_are_not_forecast(stage):
