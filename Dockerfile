@@ -5,6 +5,7 @@
 #
 #   BASE_IMAGE   a Debian-like image with Python 3.11 and pip
 #   TORCH_INDEX  where the CPU build of torch is found beside PyPI; empty: PyPI or pip's own settings
+#   SMILE_GIT_COMMIT  the commit built, `$(git rev-parse HEAD)`: the trainer notes it with its models
 
 ARG BASE_IMAGE=python:3.11-slim
 
@@ -151,6 +152,8 @@ CMD ["python", "-m", "services.model_server"]
 FROM runtime AS trainer
 COPY --from=trainer-packages /opt/venv /opt/venv
 COPY ml ml
+ARG SMILE_GIT_COMMIT=unknown
+ENV SMILE_GIT_COMMIT=${SMILE_GIT_COMMIT}
 USER 10001:10001
 ENTRYPOINT ["python", "-m", "ml.train"]
 

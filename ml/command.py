@@ -34,6 +34,13 @@ def required(variable: str, option: str) -> str:
     return value
 
 
+def reason(text: str) -> str:
+    """An option's reason; an empty one is refused."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the reason is empty")
+    return text.strip()
+
+
 def instant(text: str) -> datetime:
     """An option's instant; one without a time zone is refused."""
     try:

@@ -118,7 +118,8 @@ class ModelContract(msgspec.Struct, frozen=True, kw_only=True):
 
     def _check_grid(self, grid: Floats) -> None:
         own = np.asarray(self.grid_z)
-        if grid.shape != own.shape or np.abs(grid - own).max() > _GRID_TOLERANCE:
+        # Said so that NaN is no match either.
+        if grid.shape != own.shape or not np.abs(grid - own).max() <= _GRID_TOLERANCE:
             raise ModelContractError(
                 f"model {self.name} is trained on a grid of {_range(own)}, not {_range(grid)}")
 

@@ -16,18 +16,25 @@ from rich.console import Console
 from rich.table import Table
 
 from ml.args import Config, DataArgs
-from ml.command import TRACKING_URI, guarded, required
+from ml.command import TRACKING_URI, guarded, reason, required
 from ml.contract import ModelContract
 from ml.dataset import Dataset
 from ml.errors import ModelContractError, RegistryError, TrainingDataError
 from ml.evaluation.gate import Verdict, judge, losses, unseen
 from ml.evaluation.tables import label, span
-from ml.features import WINDOW_FEATURES
 from ml.options import add_history, dataset_of
 from ml.progress import Progress
-from ml.registry import CHALLENGER, CHAMPION, LoadedModel, find_alias, load_version
-from ml.smile.grid import GRID_Z
-from ml.succession import crown, dethrone, refuse
+from ml.quiet_mlflow import masked
+from ml.registry import (
+    CHALLENGER,
+    CHAMPION,
+    LoadedModel,
+    find_alias,
+    fitting,
+    load_version,
+    usable,
+)
+from ml.succession import ANYONE, crown, dethrone, refuse
 
 REFUSED = 3
 """Exit code where the challenger is not good enough."""
@@ -55,41 +62,57 @@ class Decision:
         return self.verdict.passed or self.forced is not None
 
 
-def decide(name: str, tracking_uri: str, history: History | None,
-           force: str | None = None) -> Decision:
-    """Judge the challenger of a name and promote it, or leave it challenger.
+def decide(name: str, tracking_uri: str, history: History | None, force: str | None = None,
+           version: str | None = None) -> Decision:
+    """Judge a version, by default the challenger of a name, and promote it, or leave it challenger.
 
     Raises:
-        RegistryError: there is no challenger, or one of the two can't be loaded.
+        RegistryError: there is no challenger, it can't be loaded or can't forecast, or another
+            champion came while it was judged.
+        ModelContractError: it is trained on other features or another grid than this code's.
         UnavailableError: MLflow, or the database with the history, does not answer.
         QuotesFileError: the history can't be read.
     """
-    version = find_alias(name, CHALLENGER, tracking_uri)
-    if version is None:
-        raise RegistryError(f"there is nothing to promote: no version of {name} at "
-                            f"{tracking_uri} has the alias {CHALLENGER}")
+    version = version or _challenger(name, tracking_uri)
     before = find_alias(name, CHAMPION, tracking_uri)
-    challenger = load_version(name, version, tracking_uri)
-    verdict = _verdict(challenger, _champion(name, before, tracking_uri), history)
+    challenger = usable(load_version(name, version, tracking_uri))
+    try:
+        champion = _champion(name, before, tracking_uri)
+    except RegistryError as error:
+        verdict = Verdict((f"the champion can't be asked: {error}",), has_champion=True)
+    else:
+        verdict = _verdict(challenger, champion, history)
     decision = Decision(version, before, verdict, None if verdict.passed else force)
     if decision.promoted:
-        crown(name, version, tracking_uri, verdict.sentence(), decision.forced)
+        crown(name, version, tracking_uri, verdict.sentence(), decision.forced,
+              before if decision.forced is None else ANYONE)
     else:
         refuse(name, version, tracking_uri, verdict.sentence())
     return decision
 
 
+def _challenger(name: str, tracking_uri: str) -> str:
+    version = find_alias(name, CHALLENGER, tracking_uri)
+    if version is None:
+        raise RegistryError(f"there is nothing to promote: no version of {name} at "
+                            f"{masked(tracking_uri)} has the alias {CHALLENGER}")
+    return version
+
+
 def _champion(name: str, version: str | None, tracking_uri: str) -> LoadedModel | None:
-    """The champion; None where there is none that this code could ask."""
+    """The champion; None where there is none that this code could ask.
+
+    Raises:
+        RegistryError: it can't be loaded; the cause may pass, so it does not count as none.
+    """
     if version is None:
         return None
+    model = load_version(name, version, tracking_uri)
     try:
-        model = load_version(name, version, tracking_uri)
-        model.contract.check(model.contract.step_s, GRID_Z, WINDOW_FEATURES)
-    except (RegistryError, ModelContractError) as error:
+        return fitting(model)
+    except ModelContractError as error:
         print(f"the champion counts as none: {error}", file=sys.stderr)
         return None
-    return model
 
 
 def _verdict(challenger: LoadedModel, champion: LoadedModel | None,
@@ -180,7 +203,7 @@ def parser(history: bool) -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m ml.promote", description=__doc__)
     add_history(options, required=history)
     options.add_argument("--name", default="smile", help="of the registered model")
-    options.add_argument("--force", metavar="REASON",
+    options.add_argument("--force", metavar="REASON", type=reason,
                          help="promote whatever the quotes say, and note why")
     options.add_argument("--rollback", action="store_true",
                          help="make the champion before champion again")

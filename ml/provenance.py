@@ -1,19 +1,24 @@
 """Which code a result came from."""
 
+import os
 import subprocess
 from pathlib import Path
 
 UNKNOWN = "unknown"
+COMMIT = "SMILE_GIT_COMMIT"
+"""Variable with the commit that an image was built of."""
 
 
 def source_code() -> dict[str, str]:
     """The git commit of this code, and whether files that git follows differ from it.
 
-    `unknown` for both where there is no repository, as in an image.
+    Where there is no repository, as in an image, the commit is what `COMMIT` says; `unknown` where
+    nothing tells.
     """
     commit, changed = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "-uno")
     known = commit is not None and changed is not None
-    return {"git_commit": commit.strip() if known and commit else UNKNOWN,
+    told = os.environ.get(COMMIT) or UNKNOWN
+    return {"git_commit": commit.strip() if known and commit else told,
             "git_dirty": str(bool(changed)) if known else UNKNOWN}
 
 

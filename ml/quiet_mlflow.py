@@ -4,6 +4,7 @@ It reads these variables while it is imported, so nothing here may import it els
 """
 
 import os
+import re
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,10 +26,11 @@ from mlflow.entities.model_registry import RegisteredModel  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.models import infer_signature  # noqa: E402
 
-__all__ = ["MlflowClient", "MlflowException", "RegisteredModel", "infer_signature", "mlflow",
-           "shortened", "spoken"]
+__all__ = ["MlflowClient", "MlflowException", "RegisteredModel", "infer_signature", "masked",
+           "mlflow", "shortened", "spoken"]
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _NO_ANSWER = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
+_USER_INFO = re.compile(r"(?<=://)[^/\s]+@")
 
 
 @contextmanager
@@ -39,18 +41,32 @@ def spoken(tracking_uri: str) -> Iterator[None]:
         UnavailableError: MLflow does not answer.
         RegistryError: what was asked for is not there, or MLflow refuses.
     """
+    place = masked(tracking_uri)
     try:
         yield
     except MlflowException as error:
         sentence = shortened(str(error))
         if error.error_code in _MISSING:
-            raise RegistryError(f"MLflow at {tracking_uri}: {sentence}") from error
+            raise RegistryError(f"MLflow at {place}: {sentence}") from error
         if error.error_code in _NO_ANSWER:
-            raise UnavailableError(f"MLflow at {tracking_uri} does not answer: {sentence}") \
-                from error
-        raise RegistryError(f"MLflow at {tracking_uri} refuses: {sentence}") from error
+            raise UnavailableError(f"MLflow at {place} does not answer: {sentence}") from error
+        raise RegistryError(f"MLflow at {place} refuses: {sentence}") from error
+    except ModuleNotFoundError as error:
+        raise RegistryError(f"MLflow at {place} needs a package that is not installed: "
+                            f"{error.name}") from error
+    except OSError as error:
+        raise RegistryError(f"MLflow at {place}: {shortened(str(error))}") from error
 
 
 def shortened(text: str) -> str:
-    """At most 200 characters of a text, in one line."""
-    return textwrap.shorten(text, 200, placeholder=" …")
+    """At most 200 characters of a text, in one line, without passwords of addresses."""
+    return textwrap.shorten(masked(text), 200, placeholder=" …")
+
+
+def masked(text: str) -> str:
+    """A text with users and passwords of the addresses in it hidden.
+
+    >>> masked("http://bob:secret@host:5000")
+    'http://***@host:5000'
+    """
+    return _USER_INFO.sub("***@", text)

@@ -18,7 +18,8 @@ import sklearn
 import torch
 
 from ml import contract as contracts
-from ml.errors import RegistryError, UnavailableError
+from ml.errors import ModelContractError, RegistryError, UnavailableError
+from ml.features import WINDOW_FEATURES
 from ml.forecaster import Forecaster, raw, scaled
 from ml.provenance import source_code
 from ml.quiet_mlflow import (
@@ -29,6 +30,7 @@ from ml.quiet_mlflow import (
     shortened,
     spoken,
 )
+from ml.smile.grid import GRID_Z
 from ml.types import Floats
 
 CHAMPION = "champion"
@@ -43,6 +45,7 @@ REQUIREMENTS = [f"torch=={torch.__version__.split('+')[0]}", f"numpy=={np.__vers
                 f"scikit-learn=={sklearn.__version__}"]
 LONGEST_DESCRIPTION = 5000
 """Characters of a version's description that MLflow's tables hold."""
+WARM_UP_BATCHES = (1, 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +198,55 @@ def load_version(name: str, version: str, tracking_uri: str) -> LoadedModel:
             raise RegistryError(f"version {version} of {name} has no {CONTRACT_FILE}: it was not "
                                 "registered by ml.train")
         return LoadedModel(_read(path), version)
+
+
+def usable(model: LoadedModel) -> LoadedModel:
+    """The model, if this code can ask it: trained on its features and grid, and able to forecast.
+
+    Raises:
+        ModelContractError: it is trained on others.
+        RegistryError: it can't forecast.
+    """
+    fitting(model)
+    return warm(model)
+
+
+def fitting(model: LoadedModel) -> LoadedModel:
+    """The model, if it is trained on the features and the grid of this code.
+
+    Raises:
+        ModelContractError: it is not; says of which version, and what differs.
+    """
+    try:
+        model.contract.check(model.contract.step_s, GRID_Z, WINDOW_FEATURES)
+    except ModelContractError as error:
+        raise ModelContractError(f"version {model.version}: {error}") from error
+    return model
+
+
+def warm(model: LoadedModel) -> LoadedModel:
+    """The model after its first calls, which take longer than all that follow.
+
+    Raises:
+        RegistryError: it can't forecast.
+    """
+    own = model.contract
+    for batch in WARM_UP_BATCHES:
+        changes = _tried(model, np.zeros((batch, own.window, len(own.feature_names))))
+        shape = (batch, len(own.horizons_s), len(own.quantiles), len(own.grid_z))
+        if changes.shape != shape or not np.isfinite(changes).all():
+            raise RegistryError(f"version {model.version} of {own.name} can't forecast: its "
+                                f"answer is not {shape} finite numbers")
+    return model
+
+
+def _tried(model: LoadedModel, windows: Floats) -> Floats:
+    try:
+        return model.predict(windows)
+    except Exception as error:  # an exported network that does not fit its contract raises anything
+        raise RegistryError(
+            f"version {model.version} of {model.contract.name} can't forecast: "
+            + shortened(f"{type(error).__name__}: {error}")) from error
 
 
 def _read(path: Path) -> Forecaster:

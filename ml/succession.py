@@ -10,34 +10,42 @@ from datetime import UTC, datetime
 
 from ml.errors import RegistryError
 from ml.quiet_mlflow import MlflowClient, RegisteredModel, spoken
-from ml.registry import CHALLENGER, CHAMPION, load_version
+from ml.registry import CHALLENGER, CHAMPION, load_version, usable
 
 HISTORY = "champions"
 """Tag of the registered model: the versions that were champion, oldest first."""
+ANYONE = "anyone"
+"""In place of a champion's version: whoever it is."""
 _KEPT = 100
 _LONGEST_TAG = 5000
 
 
 def crown(name: str, version: str, tracking_uri: str, verdict: str,
-          forced: str | None = None) -> None:
+          forced: str | None = None, before: str | None = ANYONE) -> None:
     """Make a version the champion, and note the verdict on it, and why it was forced if it was.
 
-    The version is the challenger no more.
+    `before` is the champion that the verdict is about, None where there was none. The version is
+    the challenger no more.
 
     Raises:
-        RegistryError: there is no such version, or it can't be loaded; nothing has changed.
+        RegistryError: there is no such version, it can't be loaded or can't forecast, or another
+            one has become champion meanwhile; nothing has changed.
+        ModelContractError: it is trained on other features or another grid than this code's.
         UnavailableError: MLflow does not answer.
     """
-    load_version(name, version, tracking_uri)
+    usable(load_version(name, version, tracking_uri))
     with spoken(tracking_uri):
         client = MlflowClient(tracking_uri)
         model = client.get_registered_model(name)
+        _check_still(model, version, before)
+        _forget_force(client, name, version)
         _note(client, name, version, {"gate": verdict, "promoted_at": _now(),
                                       "promoted_by": _who(), **_forced(forced)})
         # The history first: an alias that then fails to move is put right by the next move.
         _keep(client, name, [*_champions(model), version])
         client.set_registered_model_alias(name, CHAMPION, version)
-        if str(model.aliases.get(CHALLENGER)) == version:
+        # Asked anew: another challenger may have been registered meanwhile.
+        if _alias(client.get_registered_model(name), CHALLENGER) == version:
             client.delete_registered_model_alias(name, CHALLENGER)
 
 
@@ -45,8 +53,9 @@ def dethrone(name: str, tracking_uri: str) -> tuple[str, str]:
     """Make the version before the champion the champion again; (from, to).
 
     Raises:
-        RegistryError: there is no champion, none was before it, or that one can't be loaded;
-            nothing has changed.
+        RegistryError: there is no champion, none was before it, or that one can't be loaded or
+            can't forecast; nothing has changed.
+        ModelContractError: that one is trained on other features or another grid.
         UnavailableError: MLflow does not answer.
     """
     with spoken(tracking_uri):
@@ -59,7 +68,7 @@ def dethrone(name: str, tracking_uri: str) -> tuple[str, str]:
     before = champions[:-1]
     if not before:
         raise RegistryError(f"no version of {name} was champion before version {current}")
-    load_version(name, before[-1], tracking_uri)
+    usable(load_version(name, before[-1], tracking_uri))
     with spoken(tracking_uri):
         _note(client, name, current, {"rolled_back_at": _now(), "rolled_back_by": _who()})
         _keep(client, name, before)
@@ -79,11 +88,29 @@ def _champions(model: RegisteredModel) -> list[str]:
     The alias may have been moved by hand, or not at all when a promotion broke off.
     """
     kept = [version for version in model.tags.get(HISTORY, "").split(",") if version]
-    current = model.aliases.get(CHAMPION)
+    current = _alias(model, CHAMPION)
     if current is None:
         return kept
-    current = str(current)
     return [*kept[:_last(kept, current)], current]
+
+
+def _alias(model: RegisteredModel, alias: str) -> str | None:
+    version = model.aliases.get(alias)
+    return None if version is None else str(version)
+
+
+def _check_still(model: RegisteredModel, version: str, before: str | None) -> None:
+    now = _alias(model, CHAMPION)
+    if before not in (ANYONE, now):
+        raise RegistryError(
+            f"version {version} was judged against version {before or 'none'} of {model.name}, "
+            f"but the champion is version {now or 'none'} by now: judge it again")
+
+
+def _forget_force(client: MlflowClient, name: str, version: str) -> None:
+    """Of a promotion before: this one has reasons of its own."""
+    for key in client.get_model_version(name, version).tags.keys() & _forced("").keys():
+        client.delete_model_version_tag(name, version, key)
 
 
 def _last(kept: Sequence[str], version: str) -> int:

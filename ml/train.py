@@ -14,7 +14,7 @@ from rich.console import Console
 
 from ml import card
 from ml.args import Config
-from ml.command import TRACKING_URI, guarded, required
+from ml.command import TRACKING_URI, guarded, reason, required
 from ml.dataset import Dataset
 from ml.evaluation.collect import collect
 from ml.evaluation.scores import Evaluation, as_metrics, summarise
@@ -46,14 +46,18 @@ def run(options: argparse.Namespace) -> None:
 def _register(options: argparse.Namespace, uri: str, dataset: Dataset, walked: Sequence[Walked],
               evaluation: Evaluation) -> None:
     """Register the newest fold's model, and promote it if asked."""
-    from ml import promote, registry  # they take seconds, and not every run needs them
+    # They take seconds, and not every run needs them.
+    from ml import promote, registry
+    from ml.quiet_mlflow import masked
 
     newest = walked[-1]
     example = dataset.samples.windows[newest.fold.training.places[:4]]
     version = registry.register(newest.forecaster, example, record(walked, evaluation), uri)
-    print(f"registered {options.name} version {version} as {registry.CHALLENGER} at {uri}")
+    print(f"registered {options.name} version {version} as {registry.CHALLENGER} at "
+          f"{masked(uri)}")
     if options.promote or options.force is not None:
-        promote.report(promote.decide(options.name, uri, lambda _: dataset, options.force))
+        promote.report(promote.decide(options.name, uri, lambda _: dataset, options.force,
+                                      version))
 
 
 def report(walked: Sequence[Walked], evaluation: Evaluation) -> None:
@@ -118,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                          help=f"log it and make it the challenger in MLflow at {TRACKING_URI}")
     options.add_argument("--promote", action="store_true",
                          help="and champion, if it does well enough on what it has not seen")
-    options.add_argument("--force", metavar="REASON",
+    options.add_argument("--force", metavar="REASON", type=reason,
                          help="and champion whatever it does there; the reason is noted")
     return guarded(run, options.parse_args(argv))
 

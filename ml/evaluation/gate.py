@@ -1,9 +1,10 @@
 """Whether a challenger becomes champion, by its losses on days that neither has seen.
 
-It must be better than the champion, over all horizons together, and at no horizon worse than the
-best baseline there, as known afterwards: R² out of sample at least `LEAST_R2`, and not worse by a
-one-sided test of Diebold and Mariano at `LEVEL`. Where time holds too few independent instants for
-a test, the challenger is not shown to be better than a champion, nor to be worse than a baseline.
+It must be better than the champion, over all horizons together, and at no horizon of its contract
+unjudged, or worse than the best baseline there, as known afterwards: R² out of sample at least
+`LEAST_R2`, and not worse by a one-sided test of Diebold and Mariano at `LEVEL`. Where time holds
+too few independent instants for a test, the challenger is not shown to be better than a champion,
+nor to be worse than a baseline.
 """
 
 from collections.abc import Iterator
@@ -124,7 +125,8 @@ def judge(challenger: Records, champion: Records | None) -> Verdict:
     p_better = float("nan") if champion is None else _p_better(challenger, champion)
     at_s = np.unique(challenger.at_s)
     return Verdict(
-        reasons=tuple(_reasons(horizons, champion is not None, p_better)), horizons=horizons,
+        reasons=(*_unjudged(challenger), *_reasons(horizons, champion is not None, p_better)),
+        horizons=horizons,
         p_better=p_better, has_champion=champion is not None, from_s=float(at_s[0]),
         until_s=float(at_s[-1]), days=int(sessions(at_s)[-1]) + 1)
 
@@ -133,6 +135,13 @@ def _aligned(one: Records, other: Records) -> bool:
     return all(np.array_equal(getattr(one, name), getattr(other, name))
                for name in ("horizon", "at_s", "forecasts")) \
         and one.horizons_s == other.horizons_s
+
+
+def _unjudged(records: Records) -> Iterator[str]:
+    judged = np.unique(records.horizon).tolist()
+    for place, horizon_s in enumerate(records.horizons_s):
+        if place not in judged:
+            yield f"no unseen forecast of {horizon_s} s has a quote to be judged by"
 
 
 def _reasons(horizons: tuple[AtHorizon, ...], has_champion: bool,

@@ -51,11 +51,12 @@ def forecast(pair: "Pair", request: ForecastRequest) -> ForecastResponse:
 
     Raises:
         ModelContractError: step, grid, features or the windows' shape are not the model's.
+        NoForecast: the champion's answer is not finite.
     """
     contract = pair.champion.contract
     contract.check(request.step_s, request.grid_z, request.feature_names)
     windows = _windows(request.windows, contract)
-    changes = pair.champion.predict(windows)
+    changes = pair.changes(windows)
     return ForecastResponse(**_said(pair.champion, changes, "champion"),
                             shadow=_shadow(pair, windows))
 

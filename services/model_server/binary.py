@@ -45,12 +45,13 @@ def answer(pair: "Pair", body: bytes) -> bytes:
     Raises:
         Unreadable: it is no request.
         ModelContractError: step, grid, features or the windows' shape are not the model's.
+        NoForecast: the champion's answer is not finite.
     """
     request = wire.decode(body, wire.Request)
     contract = pair.champion.contract
     contract.check(request.step_s, request.grid_z, request.feature_names)
     windows = checked(wire.unpack(request.windows, 3), contract)
-    changes = pair.champion.predict(windows)
+    changes = pair.changes(windows)
     return wire.encode(wire.Answer(champion=_said(pair.champion, changes, "champion"),
                                    shadow=_shadow(pair, windows)))
 

@@ -4,16 +4,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import structlog
 
 from ml.errors import RegistryError, UnavailableError
-from ml.registry import LoadedModel, find_alias, load_version
+from ml.quiet_mlflow import masked
+from ml.registry import LoadedModel, find_alias, load_version, warm
 from services.common.metrics import MODEL_RELOADS, MODEL_VERSION
 
 log = structlog.stdlib.get_logger(__name__)
 FIRST_REST_S, LONGEST_REST_S = 10.0, 600.0
-WARM_UP_BATCHES = (1, 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class Followed:
             self.model = None
             MODEL_VERSION.labels(self._name, self._alias).set(0.0)
             return
-        raise RegistryError(f"no version of {self._name} at {self._uri} has the alias "
+        raise RegistryError(f"no version of {self._name} at {masked(self._uri)} has the alias "
                             f"{self._alias}")
 
     def _take(self, version: str, loaded: LoadedModel | None) -> None:
@@ -87,26 +86,10 @@ class Followed:
         if rest is not None and self._clock() < rest.until:
             return None
         try:
-            model = warm(load_version(self._name, version, self._uri), self._name)
+            model = warm(load_version(self._name, version, self._uri))
         except RegistryError:
             seconds = FIRST_REST_S if rest is None else min(2.0 * rest.seconds, LONGEST_REST_S)
             self._rest = Rest(version, seconds, self._clock() + seconds)
             raise
         MODEL_RELOADS.inc()
         return model
-
-
-def warm(model: LoadedModel, name: str) -> LoadedModel:
-    """The model after its first calls, which take longer than all that follow.
-
-    Raises:
-        RegistryError: it can't forecast.
-    """
-    shape = model.contract.window, len(model.contract.feature_names)
-    try:
-        for batch in WARM_UP_BATCHES:
-            model.predict(np.zeros((batch, *shape)))
-    except Exception as error:  # an exported network that does not fit its contract raises anything
-        raise RegistryError(f"version {model.version} of {name} can't forecast: "
-                            f"{type(error).__name__}: {error}") from error
-    return model

@@ -4,6 +4,7 @@
 worker stays and holds the port. So this process turns into the worker itself.
 """
 
+import errno
 import os
 import shutil
 import socket
@@ -43,7 +44,7 @@ def bind(host: str, port: int) -> socket.socket:
     """A socket for the worker to listen on; until it does, connections are refused.
 
     Raises:
-        SettingsError: the port can't be had.
+        SettingsError: the host is none of this machine's, or the port can't be had.
     """
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,6 +52,9 @@ def bind(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise SettingsError(f"SMILE_MODEL_SERVER_HOST={host}: {error.strerror}; it is no "
+                                "address of this machine") from error
         raise SettingsError(f"SMILE_MODEL_SERVER_PORT={port}: {error.strerror}; "
                             "set another port") from error
     listener.set_inheritable(True)
@@ -61,7 +65,10 @@ def fresh_folder(port: int) -> str:
     """An empty folder for the values of this server's metrics, which BentoML keeps in files."""
     folder = Path(tempfile.gettempdir()) / f"smile-model-server-{port}"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:  # it is another user's
+        return tempfile.mkdtemp(prefix=f"{folder.name}-")
     return str(folder)
 
 

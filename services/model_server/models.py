@@ -7,21 +7,23 @@ request ends with the pair that it began with. So no request is dropped, and non
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 
-import structlog
+import numpy as np
 
 from ml.contract import ModelContract
 from ml.registry import CHALLENGER, LoadedModel
 from ml.types import Floats
-from services.common.metrics import SHADOW_FAILURES
+from services.common.errors import ServiceError
+from services.model_server.aside import Aside
 from services.model_server.followed import Followed
-
-log = structlog.stdlib.get_logger(__name__)
 
 INPUT = ("step_s", "window", "filter_weight", "grid_z", "feature_names", "horizons_s", "quantiles")
 """What champion and shadow must have in common to answer the same windows."""
+
+
+class NoForecast(ServiceError):
+    """The champion has no answer that anyone could use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +32,27 @@ class Pair:
 
     champion: LoadedModel
     shadow: LoadedModel | None = None
+    aside: Aside = field(default_factory=Aside, repr=False, compare=False)
+    """Where the shadow answers."""
+
+    def changes(self, windows: Floats) -> Floats:
+        """What the champion makes of windows (B, W, F).
+
+        Raises:
+            NoForecast: that is not finite.
+        """
+        changes = self.champion.predict(windows)
+        if not np.isfinite(changes).all():
+            raise NoForecast(f"version {self.champion.version} of {self.champion.contract.name} "
+                             "answers with numbers that are not finite")
+        return changes
 
     def shadow_changes(self, windows: Floats) -> Floats | None:
         """What the shadow makes of windows (B, W, F); None without one.
 
-        A shadow that fails is told of once and counted, and is never the champion's harm.
+        A shadow that fails or is late is never the champion's harm, see `Aside`.
         """
-        if self.shadow is None:
-            return None
-        try:
-            return self.shadow.predict(windows)
-        except Exception as error:  # a network raises whatever it likes
-            SHADOW_FAILURES.inc()
-            _tell(self.shadow.version, f"{type(error).__name__}: {error}")
-            return None
-
-
-@lru_cache(maxsize=64)
-def _tell(version: str, trouble: str) -> None:
-    log.warning("the shadow can't answer", version=version, reason=trouble)
+        return None if self.shadow is None else self.aside.changes(self.shadow, windows)
 
 
 class Models:
@@ -94,8 +98,16 @@ class Models:
 
     def _join(self) -> None:
         champion = self._champion.model
-        if champion is not None:
-            self.pair = Pair(champion, self._shadow(champion))
+        if champion is None:
+            return
+        shadow, before = self._shadow(champion), self.pair
+        if before is not None and before.shadow is shadow:
+            self.pair = Pair(champion, shadow, before.aside)
+            return
+        # With a thread of its own: the last shadow may hang in its.
+        self.pair = Pair(champion, shadow)
+        if before is not None:
+            before.aside.stop()
 
     def _shadow(self, champion: LoadedModel) -> LoadedModel | None:
         model = self._challenger.model

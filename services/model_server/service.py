@@ -69,6 +69,8 @@ class SmileForecaster:
 
         BentoML hides the text of an error behind a traceback in the log; a response it keeps.
         """
+        from services.model_server.models import NoForecast
+
         pair = self._models.pair
         if pair is None:
             return api.refusal(503, "no model is loaded yet; the log says why")
@@ -76,6 +78,8 @@ class SmileForecaster:
             return ask(pair)
         except (ModelContractError, Unreadable) as error:
             return api.refusal(400, str(error))
+        except NoForecast as error:
+            return api.refusal(500, str(error))
 
     def __is_alive__(self) -> bool:
         return self._models.follows

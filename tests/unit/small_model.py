@@ -1,5 +1,8 @@
 """A tiny trained-looking model for the tests of registry and server, made without training."""
 
+import dataclasses
+from collections.abc import Callable
+
 import msgspec
 import numpy as np
 import torch
@@ -35,6 +38,14 @@ def make_forecaster(seed: int = 0, **changed: object) -> Forecaster:
     contract = msgspec.structs.replace(make_contract(seed), **changed)
     scaler = StandardScaler().fit(windows(100).reshape(-1, FEATURES))
     return Forecaster(_network(seed, scaler, contract).eval(), scaler, contract)
+
+
+def broken_forecaster(answer: Callable[..., object] | None = None) -> Forecaster:
+    """One whose network answers so, or fails."""
+    def broken(scaled: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no such kernel")
+
+    return dataclasses.replace(make_forecaster(), network=answer or broken)
 
 
 def _network(seed: int, scaler: StandardScaler, contract: ModelContract) -> Stacked:

@@ -31,6 +31,7 @@ def test_its_own_step_grid_and_features_pass():
     (2.0, GRID_Z, NAMES, "a step of 60 s, not 2 s"),
     (60.0, GRID_Z[:-1], NAMES, "17 points from -2.5 to 1.5, not 16 points from -2.5 to 1.25"),
     (60.0, GRID_Z + 0.001, NAMES, "a grid of 17 points"),
+    (60.0, GRID_Z * float("nan"), NAMES, "not 17 points from nan to nan"),
     (60.0, [], NAMES, "not no points"),
     (60.0, GRID_Z, ("log_atm_vol",), "missing skew"),
     (60.0, GRID_Z, (*NAMES, "volume"), "unknown volume"),

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -110,6 +112,13 @@ def test_horizons_count_alike_against_the_champion():
     worse_far = judge(records(level((0.8, 4.0))), records(level((0.9, 3.4))))
 
     assert better_near.p_better < 0.05 < 0.95 < worse_far.p_better
+
+
+def test_a_horizon_that_nothing_was_scored_at_is_a_reason():
+    short = dataclasses.replace(records(GOOD), horizons_s=(*HORIZONS, 1800))
+
+    assert judge(short, None).reasons == (
+        "no unseen forecast of 1800 s has a quote to be judged by",)
 
 
 def test_too_few_instants_are_named():

@@ -1,8 +1,12 @@
+import json
 import socket
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from pydantic import ValidationError
 
 from ml.errors import ModelContractError
@@ -12,9 +16,11 @@ from ml.smile.grid import GRID_Z
 from services.common import forecast_wire as wire
 from services.common.errors import SettingsError
 from services.model_server import api, binary, main
+from services.model_server.aside import Aside
 from services.model_server.models import Pair
+from services.model_server.service import SmileForecaster
 from services.model_server.settings import load
-from tests.unit.small_model import make_forecaster, windows
+from tests.unit.small_model import broken_forecaster, make_forecaster, windows
 
 REQUEST = {"step_s": 60.0, "grid_z": GRID_Z.tolist(), "feature_names": list(WINDOW_FEATURES)}
 
@@ -31,7 +37,9 @@ def packed(some, **other):
 @pytest.fixture
 def pair():
     """Version 3 with version 4 in its shadow."""
-    return Pair(LoadedModel(make_forecaster(), "3"), LoadedModel(make_forecaster(1), "4"))
+    aside = Aside(budget_s=30.0)
+    yield Pair(LoadedModel(make_forecaster(), "3"), LoadedModel(make_forecaster(1), "4"), aside)
+    aside.stop()
 
 
 @pytest.fixture
@@ -77,7 +85,7 @@ def test_a_shadow_that_fails_leaves_the_champion_its_answer(pair):
         raise RuntimeError("no such kernel")
 
     some = windows(2)
-    failing = Pair(pair.champion, replace(
+    failing = replace(pair, shadow=replace(
         pair.shadow, forecaster=replace(pair.shadow.forecaster, network=broken)))
 
     answer = wire.decode(binary.answer(failing, packed(some)), wire.Answer)
@@ -86,6 +94,22 @@ def test_a_shadow_that_fails_leaves_the_champion_its_answer(pair):
     assert answer.shadow is None and as_json.shadow is None
     assert np.array_equal(wire.unpack(answer.champion.change, 4), pair.champion.predict(some))
     assert np.array(as_json.change) == pytest.approx(pair.champion.predict(some))
+
+
+@pytest.mark.parametrize("ask", [
+    lambda pair: api.forecast(pair, request(windows(1).tolist())),
+    lambda pair: binary.answer(pair, packed(windows(1)))])
+def test_a_champion_that_answers_nan_gives_a_sentence_in_place_of_an_answer(ask):
+    broken = broken_forecaster(lambda scaled: torch.full((len(scaled), 2, 3, 17), torch.nan))
+
+    class Served:
+        _models = SimpleNamespace(pair=Pair(LoadedModel(broken, "3")))
+
+    answer = SmileForecaster.inner.answer(Served(), ask)
+
+    assert answer.status_code == 500
+    assert json.loads(answer.body) == {
+        "error": "version 3 of smile answers with numbers that are not finite"}
 
 
 def test_without_a_challenger_the_binary_answer_has_no_shadow(alone):
@@ -160,6 +184,12 @@ def test_a_port_in_use_is_refused_by_name():
             main.bind("127.0.0.1", port)
 
 
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
+def test_a_host_of_no_use_is_refused_by_name(host):
+    with pytest.raises(SettingsError, match=f"SMILE_MODEL_SERVER_HOST={host}: .* no address of"):
+        main.bind(host, 0)
+
+
 def test_nobody_is_let_in_before_the_worker_listens():
     with main.bind("127.0.0.1", 0) as listener, socket.socket() as client:
         assert client.connect_ex(listener.getsockname()) != 0
@@ -173,3 +203,14 @@ def test_metrics_begin_in_an_empty_folder(tmp_path, monkeypatch):
 
     assert main.fresh_folder(1234) == folder
     assert not list((tmp_path / "smile-model-server-1234").iterdir())
+
+
+def test_a_folder_that_another_user_holds_is_left_to_him(tmp_path, monkeypatch):
+    monkeypatch.setattr(main.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(main.shutil, "rmtree", lambda *place, **how: None)
+    (tmp_path / "smile-model-server-1234").mkdir()
+
+    folder = Path(main.fresh_folder(1234))
+
+    assert folder.name.startswith("smile-model-server-1234-")
+    assert not list(folder.iterdir())

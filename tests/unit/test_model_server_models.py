@@ -3,12 +3,13 @@
 from itertools import pairwise
 
 import pytest
+import torch
 
 from ml.errors import RegistryError, UnavailableError
 from ml.registry import LoadedModel
 from services.model_server import followed
 from services.model_server.models import Models
-from tests.unit.small_model import make_forecaster
+from tests.unit.small_model import broken_forecaster, make_forecaster
 
 
 class Broken:
@@ -194,6 +195,37 @@ def test_a_version_that_loads_but_can_not_forecast_does_not_come_in(registry, mo
 
     assert served(models) == ("1", None)
     assert registry.told == ["version 2 of smile can't forecast: ValueError: shapes differ"]
+
+
+def test_a_version_that_answers_nan_does_not_come_in(registry, models):
+    models.refresh()
+    registry.aliases["champion"] = "2"
+    registry.forecasters["2"] = broken_forecaster(
+        lambda windows: torch.full((len(windows), 2, 3, 17), torch.nan))
+    models.refresh()
+
+    assert served(models) == ("1", None)
+    [told] = registry.told
+    assert "version 2 of smile can't forecast: its answer is not" in told
+
+
+def test_a_shadow_keeps_its_thread_and_the_next_one_has_its_own(registry, models):
+    registry.aliases["challenger"] = "2"
+    models.refresh()
+    first = models.pair.aside
+    models.refresh()
+    assert models.pair.aside is first
+
+    registry.aliases["challenger"] = "3"
+    models.refresh()
+    assert models.pair.aside is not first
+
+
+def test_the_registrys_password_is_not_told(registry):
+    registry.aliases = {}
+    Models("smile", "champion", "http://bob:hunter2@nowhere", 0.01).refresh()
+
+    assert registry.told == ["no version of smile at http://***@nowhere has the alias champion"]
 
 
 def test_a_damaged_challenger_leaves_the_champion_alone(registry, models):

@@ -2,14 +2,21 @@
 
 import msgspec
 import pytest
+import torch
 
 from ml import promote
 from ml.args import DataArgs
 from ml.dataset import make_dataset
-from ml.errors import RegistryError, TrainingDataError, UnavailableError
+from ml.errors import ModelContractError, RegistryError, TrainingDataError, UnavailableError
 from ml.evaluation.gate import Verdict
+from ml.features import WINDOW_FEATURES
 from ml.registry import LoadedModel
-from tests.unit.small_model import HORIZONS, WINDOW, make_forecaster
+from tests.unit.small_model import (
+    HORIZONS,
+    WINDOW,
+    broken_forecaster,
+    make_forecaster,
+)
 from tests.unit.smiles import make_history
 
 URI = "http://registry"
@@ -25,8 +32,8 @@ class Registry:
         self.crowned, self.refused = [], []
         monkeypatch.setattr(promote, "find_alias", lambda name, alias, uri: self.aliases.get(alias))
         monkeypatch.setattr(promote, "load_version", self.load)
-        monkeypatch.setattr(promote, "crown", lambda name, version, uri, verdict, forced:
-                            self.crowned.append((version, verdict, forced)))
+        monkeypatch.setattr(promote, "crown", lambda name, version, uri, verdict, forced, before:
+                            self.crowned.append((version, verdict, forced, before)))
         monkeypatch.setattr(promote, "refuse", lambda name, version, uri, verdict:
                             self.refused.append((version, verdict)))
         monkeypatch.setattr(promote, "dethrone", lambda name, uri: ("2", "1"))
@@ -84,7 +91,7 @@ def test_a_challenger_that_passes_is_crowned(registry, told):
     decision = decide()
 
     assert decision.promoted
-    assert registry.crowned == [("2", PASSED.sentence(), None)]
+    assert registry.crowned == [("2", PASSED.sentence(), None, "1")]
     assert promote.outcome(decision).endswith("; it is champion")
 
 
@@ -105,14 +112,14 @@ def test_force_promotes_it_all_the_same_and_keeps_both_reasons(registry, told):
     decision = decide(force="the market has changed")
 
     assert registry.crowned == [
-        ("2", "refused: worse than ewma at 60 s", "the market has changed")]
+        ("2", "refused: worse than ewma at 60 s", "the market has changed", "anyone")]
     assert promote.outcome(decision).endswith("made champion all the same: the market has changed")
 
 
 def test_one_that_passes_is_not_noted_as_forced(registry, told):
     decide(force="in a hurry")
 
-    assert registry.crowned == [("2", PASSED.sentence(), None)]
+    assert registry.crowned == [("2", PASSED.sentence(), None, "1")]
 
 
 def test_a_history_that_is_too_short_is_a_refusal(registry, monkeypatch):
@@ -131,14 +138,74 @@ def test_models_of_other_horizons_are_not_compared(registry, told):
         "it can't be compared with the champion: another horizons_s",)
 
 
-@pytest.mark.parametrize("champion", [
-    RegistryError("version 1 of smile can't be loaded"),
-    silent("ewma", feature_names=("volume",))])
-def test_a_champion_that_nobody_could_ask_counts_as_none(registry, told, capsys, champion):
-    registry.models["1"] = champion
+@pytest.mark.parametrize("other", [
+    {"feature_names": WINDOW_FEATURES[::-1]}, {"feature_names": WINDOW_FEATURES[:-1]},
+    {"grid_z": tuple(range(17))}])
+def test_a_champion_of_other_features_or_grid_counts_as_none(registry, told, capsys, other):
+    registry.models["1"] = silent("ewma", **other)
 
     assert decide().promoted
-    assert "the champion counts as none: " in capsys.readouterr().err
+    assert "the champion counts as none: version 1: model smile" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("force", [None, "in a hurry"])
+@pytest.mark.parametrize("other", [
+    {"feature_names": WINDOW_FEATURES[::-1]}, {"feature_names": WINDOW_FEATURES[:-1]},
+    {"grid_z": tuple(range(17))}])
+def test_such_a_challenger_is_refused_by_name_forced_or_not(registry, told, other, force):
+    registry.models["2"] = silent("ewma", **other)
+
+    with pytest.raises(ModelContractError, match="version 2: model smile is trained on"):
+        decide(force=force)
+    assert registry.crowned == []
+
+
+@pytest.mark.parametrize("force", [None, "in a hurry"])
+@pytest.mark.parametrize(("answer", "trouble"), [
+    (None, "RuntimeError: no such kernel"),
+    (lambda windows: torch.full((len(windows), 2, 3, 17), torch.nan), "finite numbers"),
+    (lambda windows: torch.zeros((2, 2, 3, 17)), "finite numbers")])
+def test_neither_does_one_that_can_not_forecast_come_in(registry, told, answer, trouble, force):
+    registry.models["2"] = broken_forecaster(answer)
+
+    with pytest.raises(RegistryError, match=f"version 2 of smile can't forecast: .*{trouble}"):
+        decide(force=force)
+    assert registry.crowned == []
+
+
+def test_a_champion_that_can_not_be_loaded_is_replaced_by_force_only(registry, told):
+    registry.models["1"] = RegistryError("version 1 of smile can't be loaded: No space left")
+
+    assert decide().verdict.sentence() == ("refused: the champion can't be asked: version 1 of "
+                                           "smile can't be loaded: No space left")
+    assert registry.crowned == []
+    assert decide(force="it is lost").promoted
+
+
+def test_a_training_has_its_own_version_judged_whoever_is_challenger_now(registry, told):
+    registry.models["3"] = registry.models["2"]
+
+    decision = promote.decide("smile", URI, lambda contract: None, None, "3")
+
+    assert decision.version == "3"
+    assert [crowned[0] for crowned in registry.crowned] == ["3"]
+
+
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_force_needs_a_reason(registry, capsys, reason):
+    with pytest.raises(SystemExit):
+        promote.main(["--force", reason])
+
+    assert "argument --force: the reason is empty" in capsys.readouterr().err
+    assert registry.crowned == []
+
+
+def test_the_registrys_password_is_not_told(registry, monkeypatch, capsys):
+    del registry.aliases["challenger"]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://bob:hunter2@registry")
+
+    assert promote.main(["--force", "x"]) == 2
+    assert "at http://***@registry has the alias" in capsys.readouterr().err
 
 
 def test_a_champion_that_is_out_of_reach_does_not_count_as_none(registry, told):
@@ -166,7 +233,8 @@ def test_a_refusal_has_an_exit_code_of_its_own(registry, monkeypatch, capsys):
 
 def test_force_needs_no_history(registry, capsys):
     assert promote.main(["--force", "the first one"]) == 0
-    assert registry.crowned == [("2", f"refused: {promote.NO_HISTORY}", "the first one")]
+    assert registry.crowned == [
+        ("2", f"refused: {promote.NO_HISTORY}", "the first one", "anyone")]
 
 
 def test_neither_does_a_rollback(registry, capsys):

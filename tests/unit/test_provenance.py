@@ -1,4 +1,5 @@
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,22 @@ def test_without_a_repository_neither_is_known(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
 
     assert provenance.source_code() == {"git_commit": "unknown", "git_dirty": "unknown"}
+
+
+def test_an_image_says_what_it_was_built_of(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "code.py"))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setenv("SMILE_GIT_COMMIT", "0123abcd")
+
+    assert provenance.source_code() == {"git_commit": "0123abcd", "git_dirty": "unknown"}
+
+
+def test_the_trainers_image_is_told_its_commit():
+    dockerfile = (Path(__file__).parents[2] / "Dockerfile").read_text()
+    trainer = dockerfile.partition(" AS trainer\n")[2].partition("FROM ")[0]
+
+    assert f"ARG {provenance.COMMIT}=" in trainer
+    assert f"ENV {provenance.COMMIT}=${{{provenance.COMMIT}}}" in trainer
 
 
 def test_without_git_neither(monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 
 from ml import registry
 from ml.errors import RegistryError, UnavailableError
-from ml.quiet_mlflow import MlflowClient, mlflow
+from ml.quiet_mlflow import MlflowClient, mlflow, spoken
 from ml.registry import Record
 from tests.unit.damaged_model import add_damaged_version, truncate
 from tests.unit.small_model import make_forecaster, windows
@@ -105,6 +105,26 @@ def test_a_registry_that_does_not_answer_is_unavailable(monkeypatch, ask):
 
     with pytest.raises(UnavailableError, match=r"http://127\.0\.0\.1:1 does not answer"):
         ask("smile", "champion", "http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(("uri", "sentence"), [
+    ("http://bob:hunter2@127.0.0.1:1", "MLflow at http://***@127.0.0.1:1 does not answer: API"),
+    ("sqlite:////proc/none/mlflow.db", "MLflow at sqlite:////proc/none/mlflow.db: ")])
+def test_an_address_of_no_use_is_a_sentence_without_its_password(monkeypatch, uri, sentence):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+    with pytest.raises((RegistryError, UnavailableError)) as caught:
+        registry.find_alias("smile", "champion", uri)
+
+    assert str(caught.value).startswith(sentence)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_databases_driver_that_is_not_installed_is_named():
+    with pytest.raises(RegistryError, match=r"postgresql://\*\*\*@host needs a package that is not "
+                                            "installed: psycopg"), \
+            spoken("postgresql://bob:hunter2@host"):
+        raise ModuleNotFoundError("No module named 'psycopg'", name="psycopg")
 
 
 def test_a_model_not_of_ours_is_refused(uri, tmp_path):

@@ -3,9 +3,9 @@ import pytest
 from ml import registry, succession
 from ml.errors import RegistryError
 from ml.quiet_mlflow import MlflowClient
-from ml.registry import Record
+from ml.registry import LoadedModel, Record
 from tests.unit.damaged_model import add_damaged_version, truncate
-from tests.unit.small_model import make_forecaster, windows
+from tests.unit.small_model import broken_forecaster, make_forecaster, windows
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,7 @@ def client(uri, monkeypatch):
 def trusting(monkeypatch):
     """Loading takes half a second, and is tested by itself."""
     monkeypatch.setattr(succession, "load_version", lambda *place: None)
+    monkeypatch.setattr(succession, "usable", lambda model: model)
 
 
 def champion(uri):
@@ -59,6 +60,30 @@ def test_another_challenger_stays_one(uri, client, trusting):
     assert registry.find_alias("smile", "challenger", uri) == "3"
 
 
+def test_a_challenger_that_is_registered_meanwhile_stays_one(uri, client, trusting, monkeypatch):
+    client.set_registered_model_alias("smile", "challenger", "2")
+    keep = succession._keep
+
+    def slow(*told):
+        keep(*told)
+        client.set_registered_model_alias("smile", "challenger", "3")
+
+    monkeypatch.setattr(succession, "_keep", slow)
+    crown(uri, "2")
+
+    assert (champion(uri), registry.find_alias("smile", "challenger", uri)) == ("2", "3")
+
+
+@pytest.mark.parametrize("before", ["1", None])
+def test_a_champion_that_came_meanwhile_is_not_replaced(uri, client, trusting, before):
+    crown(uri, "3")
+
+    with pytest.raises(RegistryError, match=f"was judged against version {before or 'none'} of "
+                                            "smile, but the champion is version 3 by now"):
+        succession.crown("smile", "2", uri, "better", before=before)
+    assert champion(uri) == "3"
+
+
 def test_the_version_says_what_the_gate_said_when_and_to_whom(uri, client, trusting):
     succession.crown("smile", "1", uri, "better than all")
 
@@ -73,6 +98,13 @@ def test_a_forced_version_says_why(uri, client, trusting):
 
     tags = client.get_model_version("smile", "2").tags
     assert (tags["forced"], tags["forced_reason"]) == ("true", "the demo's first model")
+
+
+def test_one_promoted_by_merit_is_not_marked_as_forced_any_more(uri, client, trusting):
+    succession.crown("smile", "2", uri, "worse", forced="the demo's first model")
+    succession.crown("smile", "2", uri, "better")
+
+    assert not client.get_model_version("smile", "2").tags.keys() & {"forced", "forced_reason"}
 
 
 def test_a_rollback_goes_back_step_by_step_and_says_so(uri, client, trusting):
@@ -125,6 +157,20 @@ def test_a_damaged_version_is_never_crowned(uri, client):
     crown(uri, "1")
     with pytest.raises(RegistryError, match="version 4 of smile can't be loaded"):
         crown(uri, "4")
+
+    assert champion(uri) == "1"
+
+
+@pytest.mark.parametrize("move", [
+    lambda uri: succession.crown("smile", "2", uri, "worse", forced="why not"),
+    lambda uri: succession.dethrone("smile", uri)])
+def test_neither_is_one_that_can_not_be_used(uri, client, monkeypatch, move):
+    client.set_registered_model_tag("smile", succession.HISTORY, "2,1")
+    client.set_registered_model_alias("smile", "champion", "1")
+    monkeypatch.setattr(succession, "load_version",
+                        lambda name, version, uri: LoadedModel(broken_forecaster(), version))
+    with pytest.raises(RegistryError, match="version 2 of smile can't forecast: RuntimeError"):
+        move(uri)
 
     assert champion(uri) == "1"
 

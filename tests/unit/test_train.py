@@ -124,6 +124,7 @@ def test_a_database_that_does_not_answer_is_exit_code_1(capsys, monkeypatch):
                                   ["--quotes", "a", "--step", "nan"],
                                   ["--quotes", "a", "--step", "0"],
                                   ["--quotes", "a", "--step", "23400"],
+                                  ["--quotes", "a", "--force", ""],
                                   ["--quotes", "a", "--dividends", "soon"]])
 def test_options_that_make_no_sense_are_exit_code_2(argv):
     with pytest.raises(SystemExit) as caught:
