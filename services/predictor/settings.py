@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import httpx
 from msgspec import Meta
 
 from services.common.settings import KafkaSettings, Seconds
@@ -32,3 +33,10 @@ class PredictorSettings(KafkaSettings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.horizons_s or list(self.horizons_s) != sorted(set(self.horizons_s)):
             raise ValueError("SMILE_HORIZONS_S must name one or more horizons, ascending")
+        try:
+            port = httpx.URL(self.model_server_url).port
+        except httpx.InvalidURL as error:
+            raise ValueError("SMILE_MODEL_SERVER_URL is not a URL such as "
+                             f"http://model-server:3000: {error}") from error
+        if port is not None and not 0 < port < 65536:
+            raise ValueError(f"SMILE_MODEL_SERVER_URL has the port {port}, not one of 1 to 65535")

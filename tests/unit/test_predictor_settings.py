@@ -20,3 +20,13 @@ def test_horizons_in_their_order_are_taken():
     settings = load(PredictorSettings, {**NEEDED, "SMILE_HORIZONS_S": "60, 120,3600"})
 
     assert settings.horizons_s == (60, 120, 3600)
+
+
+@pytest.mark.parametrize(("url", "reason"), [
+    ("http://host:abc", "is not a URL such as http://model-server:3000: Invalid port: 'abc'"),
+    ("http://[::1", "is not a URL"), ("http://host:99999", "has the port 99999, not one of 1")])
+def test_a_model_server_s_url_that_nobody_could_ask_is_refused_by_name(url, reason):
+    with pytest.raises(SettingsError) as refused:
+        load(PredictorSettings, {**NEEDED, "SMILE_MODEL_SERVER_URL": url})
+
+    assert str(refused.value).startswith(f"SMILE_MODEL_SERVER_URL {reason}")
