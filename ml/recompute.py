@@ -1,8 +1,9 @@
 """Is what was forecast live what the model says offline? `python -m ml.recompute --symbol SPY`
 
 Computes every forecast in `predicted_smile` anew from `option_features` and the registered version
-that made it, and tells the largest differences. More than rounding means that serving saw other
-numbers than training does, or that rows have changed since. It reads SMILE_DATABASE_URL and
+that made it, and tells the largest differences. More than rounding (`ROUNDING`) means that serving
+saw other numbers than training does, or that rows have changed since, and ends with exit code 3. It
+reads SMILE_DATABASE_URL and
 MLFLOW_TRACKING_URI. Each New York day is read for itself, as training reads it: a stand-in's
 forecast of the first minutes after midnight there, whose smiles go back to the day before, differs.
 """
@@ -27,6 +28,11 @@ from ml.types import Floats
 
 PIECE = timedelta(hours=1)
 """Forecasts held in memory at a time."""
+ROUNDING = 1e-7
+"""By how much a forecast (in volatility: 0.001 bp) or its band's scale may differ: a network's 32
+bits round differently in a batch of another size, to 7 digits of a change of some percent."""
+DIFFERS = 3
+"""Exit code where something differs by more."""
 Kind = tuple[str, str, str]
 """Model's name, version and role."""
 
@@ -55,6 +61,11 @@ class Difference:
         self.band = max(self.band, _largest(stored.lower, made.lower),
                         _largest(stored.upper, made.upper))
         self.scale = max(self.scale, _largest(np.array([stored.band_scale]), np.array([scale])))
+
+    @property
+    def largest(self) -> float:
+        """Of smile, band and scale."""
+        return max(self.smile, self.band, self.scale)
 
 
 def recompute(url: str, models: Models, symbol: str, source: str | None = None,
@@ -108,24 +119,33 @@ def as_table(found: dict[Kind, Difference], symbol: str) -> Table:
     return table
 
 
-def run(options: argparse.Namespace) -> None:
-    """Compute anew and print."""
+def run(options: argparse.Namespace) -> int:
+    """Compute anew and print; `DIFFERS` where more than rounding does, else 0."""
     models = Models(options.name, required(TRACKING_URI, "--symbol"))
     found = recompute(required(DATABASE_URL, "--symbol"), models, options.symbol, options.source)
     console = Console()
     if not console.is_terminal:
         console = Console(width=140)
     console.print(as_table(found, options.symbol))
+    differ = [kind for kind, one in sorted(found.items()) if one.largest > ROUNDING]
+    if not differ:
+        return 0
+    who = ", ".join(f"{name} {version} ({role})" for name, version, role in differ)
+    print(f"error: stored forecasts of {who} differ from the same computed anew by more than "
+          f"rounding ({ROUNDING:g})", file=sys.stderr)
+    return DIFFERS
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; 0, or what `ml.command.guarded` returns."""
+    """The command; 0, `DIFFERS`, or what `ml.command.guarded` returns."""
     options = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     options.add_argument("--symbol", required=True)
     options.add_argument("--source", choices=("live", "simulated", "recorded"),
                          help="rows of this source only")
     options.add_argument("--name", default="smile", help="of the registered model")
-    return guarded(run, options.parse_args(arguments))
+    codes: list[int] = []
+    failed = guarded(lambda given: codes.append(run(given)), options.parse_args(arguments))
+    return failed or codes[0]
 
 
 if __name__ == "__main__":

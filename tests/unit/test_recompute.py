@@ -59,6 +59,22 @@ def test_the_table_tells_differences_in_basis_points():
     assert "25 bp" in list(as_table(found, "SPY").columns[5].cells)
 
 
+@pytest.mark.parametrize(("found", "code"), [
+    (difference((stored(SMILE + 1e-9), made(), 1.0)), 0),
+    (difference((stored(SMILE + 1e-6), made(), 1.0)), 3),
+    (difference((stored(half=0.0101), made(), 1.0)), 3),
+    (difference((stored(), made(), 1.01)), 3)], ids=["rounding", "smile", "band", "scale"])
+def test_more_than_rounding_is_an_error_with_a_code_of_its_own(found, code, monkeypatch, capsys):
+    for name in ("SMILE_DATABASE_URL", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, "postgresql://nowhere")
+    monkeypatch.setattr(recompute, "recompute",
+                        lambda *given: {("smile", "7", "champion"): found})
+
+    assert recompute.main(["--symbol", "SPY"]) == code
+    assert ("stored forecasts of smile 7 (champion) differ" in capsys.readouterr().err) is bool(
+        code)
+
+
 @pytest.mark.parametrize("missing", ["SMILE_DATABASE_URL", "MLFLOW_TRACKING_URI"])
 def test_a_setting_that_is_missing_is_named(missing, monkeypatch, capsys):
     for name in ("SMILE_DATABASE_URL", "MLFLOW_TRACKING_URI"):
