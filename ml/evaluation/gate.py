@@ -16,8 +16,9 @@ from ml.args import Config
 from ml.dataset import Dataset
 from ml.errors import TrainingDataError
 from ml.evaluation.collect import collect
+from ml.evaluation.days import days
 from ml.evaluation.records import MODEL, Records
-from ml.evaluation.significance import diebold_mariano, sessions
+from ml.evaluation.significance import diebold_mariano
 from ml.folds import Fold, Part
 from ml.forecaster import Forecaster
 from ml.types import Floats
@@ -128,7 +129,7 @@ def judge(challenger: Records, champion: Records | None) -> Verdict:
         reasons=(*_unjudged(challenger), *_reasons(horizons, champion is not None, p_better)),
         horizons=horizons,
         p_better=p_better, has_champion=champion is not None, from_s=float(at_s[0]),
-        until_s=float(at_s[-1]), days=int(sessions(at_s)[-1]) + 1)
+        until_s=float(at_s[-1]), days=int(days(at_s)[-1]) + 1)
 
 
 def _aligned(one: Records, other: Records) -> bool:
@@ -168,7 +169,7 @@ def _at_horizon(records: Records, champion: Records | None, place: int) -> AtHor
     best = min(squared, key=lambda name: float(squared[name].sum()))
     horizon_s = records.horizons_s[place]
     theirs = None if champion is None else champion.losses(MODEL, "squared")[rows]
-    p_worse = _p_less(squared[best] / weight, mine / weight, at_s, horizon_s, records.step_s)
+    p_worse = _p_less(squared[best], mine, weight, at_s, horizon_s, records.step_s)
     return AtHorizon(
         horizon_s=horizon_s, instants=len(at_s), forecasts=int(weight.sum()),
         challenger_bp=_root(mine, weight), best=best, best_bp=_root(squared[best], weight),
@@ -180,17 +181,22 @@ def _p_better(challenger: Records, champion: Records) -> float:
     """Of both models' losses in units of the champion's mean loss at each horizon."""
     mean = np.bincount(champion.horizon, champion.losses(MODEL, "squared")) \
         / np.maximum(np.bincount(champion.horizon, champion.forecasts), 1.0)
-    unit = np.maximum(mean, np.finfo(float).tiny)[champion.horizon] * champion.forecasts
+    unit = np.maximum(mean, np.finfo(float).tiny)[champion.horizon]
     mine, theirs = (one.losses(MODEL, "squared") / unit for one in (challenger, champion))
     longest = max(challenger.horizons_s[place] for place in np.unique(challenger.horizon).tolist())
-    return _p_less(mine, theirs, challenger.at_s, longest, challenger.step_s)
+    return _p_less(mine, theirs, challenger.forecasts, challenger.at_s, longest,
+                   challenger.step_s)
 
 
-def _p_less(mine: Floats, theirs: Floats, at_s: Floats, horizon_s: float, step_s: float) -> float:
-    """The p-value against "mine are not less"; small where they surely are."""
-    if np.allclose(mine, theirs, rtol=_SAME, atol=0.0):
+def _p_less(mine: Floats, theirs: Floats, weight: Floats, at_s: Floats, horizon_s: float,
+            step_s: float) -> float:
+    """The p-value against "mine are not less", small where they surely are.
+
+    Losses are summed over `weight` forecasts, each of which counts alike, as in R².
+    """
+    if np.allclose(mine, theirs, rtol=_SAME, atol=_SAME * theirs.mean()):
         return 0.5  # the same forecast but for rounding, and that is no evidence
-    test = diebold_mariano(mine, theirs, at_s, horizon_s, step_s)
+    test = diebold_mariano(mine / weight, theirs / weight, at_s, horizon_s, step_s, weight)
     return test.p_value / 2.0 if test.statistic < 0.0 else 1.0 - test.p_value / 2.0
 
 

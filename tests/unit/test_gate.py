@@ -106,6 +106,27 @@ def test_the_same_forecast_as_the_champions_is_no_better():
     assert not verdict.passed
 
 
+def test_the_test_weighs_forecasts_as_r2_does():
+    count = np.where(np.arange(2 * MINUTES) % 5 == 0, 12.0, 1.0)
+    champion, challenger = (dataclasses.replace(
+        records(GOOD), forecasts=count, sums=records(GOOD).sums * count[:, None])
+        for _ in range(2))
+    challenger.sums[:, 0] *= np.where(count == 1.0, 0.8, 1.25)
+
+    verdict = judge(challenger, champion)
+
+    assert all(one.r2_champion < 0.0 for one in verdict.horizons)
+    assert verdict.p_better > 0.5
+
+
+def test_a_rounding_error_of_a_tiny_loss_is_no_evidence():
+    own, champion = records(GOOD), records(GOOD)
+    champion.sums[7, 0] = own.sums[7, 0] = 1e-16
+    own.sums[7, 0] *= 0.99
+
+    assert judge(own, champion).p_better == 0.5
+
+
 def test_horizons_count_alike_against_the_champion():
     """A tenth of a small loss is worth a tenth of a large one."""
     better_near = judge(records(level((0.8, 3.6))), records(level((0.9, 3.6))))
