@@ -22,6 +22,7 @@ def dataset():
 def uri(tmp_path, monkeypatch, dataset):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setattr(train, "spaced", lambda config, *asked: config)
     for command in (train, promote):
         monkeypatch.setattr(command, "dataset_of", lambda *asked: dataset)
     return uri
