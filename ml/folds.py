@@ -22,12 +22,11 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
 from ml.args import DataArgs
-from ml.calendar import NEW_YORK
 from ml.dataset import TOLERANCE, Dataset, Ints, Samples
+from ml.days import days
 from ml.errors import TrainingDataError
 from ml.features import DEVIATIONS, WINDOW_FEATURES
 from ml.series import ONE_DAY
@@ -141,9 +140,9 @@ def _edges(at_s: Floats, args: DataArgs, folds: int) -> list[tuple[float, ...]]:
             for begin, end in pairwise(cuts.tolist())]
 
 
-def _before(days: Floats, times: Floats, args: DataArgs) -> tuple[float, float, float]:
-    """Where training, validation and calibration begin: by `days`, or by time if these are few."""
-    units = days if len(days) >= 3 else times
+def _before(starts: Floats, times: Floats, args: DataArgs) -> tuple[float, float, float]:
+    """Where training, validation and calibration begin: by day, or by time if days are few."""
+    units = starts if len(starts) >= 3 else times
     validation = max(1, round(args.validation_share * len(units)))
     calibration = max(1, round(args.calibration_share * len(units)))
     calibrate = max(len(units) - calibration, 0)
@@ -152,9 +151,7 @@ def _before(days: Floats, times: Floats, args: DataArgs) -> tuple[float, float, 
 
 def _day_places(times: Floats) -> Ints:
     """Where New York days begin in ascending epoch seconds."""
-    local = pd.to_datetime(times, unit="s", utc=True).tz_convert(NEW_YORK)
-    day = (local.tz_localize(None).normalize()).to_numpy()
-    return np.flatnonzero(np.append(True, day[1:] != day[:-1]))
+    return np.flatnonzero(np.diff(days(times), prepend=-1))
 
 
 def fit_scaler(dataset: Dataset, part: Part) -> StandardScaler:

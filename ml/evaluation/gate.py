@@ -14,9 +14,9 @@ import numpy as np
 
 from ml.args import Config
 from ml.dataset import Dataset
+from ml.days import days
 from ml.errors import TrainingDataError
 from ml.evaluation.collect import collect
-from ml.evaluation.days import days
 from ml.evaluation.records import MODEL, Records
 from ml.evaluation.significance import diebold_mariano
 from ml.folds import Fold, Part

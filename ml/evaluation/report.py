@@ -11,8 +11,8 @@ import numpy as np
 from ml.args import Config
 from ml.baselines import FILTERED
 from ml.dataset import Dataset
+from ml.days import days
 from ml.evaluation.collect import collect
-from ml.evaluation.days import days
 from ml.evaluation.importance import Importance, importance
 from ml.evaluation.records import averaged
 from ml.evaluation.scores import Evaluation, summarise

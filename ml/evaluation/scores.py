@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from ml.baselines import FILTERED
-from ml.evaluation.days import days
+from ml.days import days
 from ml.evaluation.records import (
     ALL,
     BAND,

@@ -20,7 +20,6 @@ _EXPIRY_COLUMNS = (
     ("expiry", ""), ("days", ""), ("forward", ""), ("±", ""), ("from", ""), ("rate", "%"),
     ("borrow", "%"), ("ATM", "%"), *_DESK, ("fit/half-spread", "bp"), ("inside", "%"),
     ("used/total", ""), ("arbitrage", ""), ("conf", ""))
-_SMILE_FROM = 7  # the column from which an expiry without a smile says why
 _TENOR_COLUMNS = (("tenor", "days"), ("between", ""), ("forward", ""), ("ATM", "%"), *_DESK,
                   ("conf", ""))
 _LEGEND = (

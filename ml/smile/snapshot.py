@@ -14,9 +14,6 @@ from ml.smile.grid import GRID_SIZE, GRID_Z
 from ml.types import Floats, SmileCurve, SmileSnapshot, Violation
 
 _NAN = float("nan")
-_UNKNOWN = SliceCheck(
-    butterfly_ok=False, calendar_ok=False, lee_ok=False, worst_butterfly=_NAN, worst_calendar=_NAN
-)
 
 
 def without_curve(draft: Draft) -> SmileSnapshot:

@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from ml.calendar import NEW_YORK, session_day
+from ml.days import days
 from ml.errors import OutputError
 from ml.evaluation import plots
-from ml.evaluation.days import days
 from ml.evaluation.details import details
 from ml.evaluation.importance import GROUPS, groups_of
 from ml.evaluation.page import page

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ml.calendar import NEW_YORK
-from ml.evaluation.records import Ints
 from ml.types import Floats
+
+Ints = NDArray[np.int64]
 
 
 def days(at_s: Floats) -> Ints:
