@@ -5,12 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ml.baselines import FILTERED, Linear, LinearBaseline, stacked
-from ml.smile.grid import GRID_SIZE
+from ml.baselines import Linear, LinearBaseline, stacked
 from ml.types import Floats
-
-SHORT_HISTORY = "ewma"
-"""Stands in where too few rows are known for a window: it needs no more than the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,32 +26,24 @@ class StandIns:
     names: tuple[str, ...]
     """What the model is stacked on, by horizon, (H,)."""
     anchor: Linear
-    short: Linear | None
-    """For a short history; None where the contract has none for it."""
 
     @classmethod
     def of(cls, baselines: Sequence[LinearBaseline], anchor: Sequence[str],
            window: int) -> "StandIns":
         """Those of a contract; without any it is filtered persistence at every horizon."""
-        has_short = any(one.name == SHORT_HISTORY for one in baselines)
-        short = stacked(baselines, (SHORT_HISTORY,) * len(anchor), window)
-        return cls(tuple(anchor), stacked(baselines, anchor, window), short if has_short else None)
+        return cls(tuple(anchor), stacked(baselines, anchor, window))
 
     def of_window(self, deviations: Floats) -> StandIn:
         """The anchors' change, of a window's deviations (W, 17) from its filtered smile."""
         return StandIn(self.names, self.anchor.changes(deviations[None])[0])
 
     def of_short_history(self, recent: Floats, filtered: Floats) -> StandIn:
-        """The tuned EWMA of the smiles known, (W, 17), or else their filtered smile, held.
+        """The anchors' change, of the smiles known, (W, 17), and what they are filtered to.
 
-        A row without a smile repeats the one before it and so weighs nothing; those before the
-        first known one count as one that is as old as the window. The newest must be known.
+        A row without a smile repeats the one before it; those before the first known one count
+        as one that is as old as the window. The newest must be known.
         """
-        if self.short is None:
-            return StandIn((FILTERED,) * len(self.names), np.zeros((len(self.names), GRID_SIZE)))
-        deviations = _filled(recent) - filtered
-        names = (SHORT_HISTORY,) * len(self.names)
-        return StandIn(names, self.short.changes(deviations[None])[0])
+        return self.of_window(_filled(recent) - filtered)
 
 
 def _filled(rows: Floats) -> Floats:

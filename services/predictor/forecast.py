@@ -90,7 +90,7 @@ class Word:
 
 
 def stand_in(case: Case, shape: Shape, origin: Origin) -> Word:
-    """The baselines' word on a case: the anchors', or of too short a history the EWMA's."""
+    """The anchors' word on a case: of its window, or of what is known of a short history."""
     if case.window is None:
         said = shape.stand_ins.of_short_history(case.recent, case.filtered)
     else:

@@ -31,6 +31,7 @@ from tests.unit.small_model import make_forecaster, windows
 
 EVERY_S, MINUTES = 20, 16
 KINDS = {("filtered_persistence", NO_MODEL, "baseline"), ("ewma", "1", "baseline"),
+         ("filtered_persistence", "1", "baseline"),
          ("smile", "1", "champion"), ("smile.shadow", "2", "shadow"), ("smile", "2", "champion")}
 """All that speak in the replay: settings, a contract's stand-ins, and two versions."""
 

@@ -155,20 +155,33 @@ def test_the_model_s_anchors_stand_in_by_horizon_with_the_contract_s_band():
     assert np.array(made[0].upper) - made[0].smile == pytest.approx(0.02)
 
 
-def test_of_a_short_history_the_tuned_ewma_of_what_is_known_stands_in():
+def test_of_a_short_history_the_anchors_of_what_is_known_stand_in():
     recent = np.full((10, 17), np.nan)
     recent[[3, 6, 9]] = np.array([0.2, 0.22, 0.24])[:, None]
-    given = Case(feature_row(START), filtered_smile(recent, 0.5), recent, None)
+    filtered = filtered_smile(recent, 0.5)
+    given = Case(feature_row(START), filtered, recent, None)
 
-    made = baseline_forecasts(given, shape_of())
+    made = baseline_forecasts(given, shape_of(anchor=("ewma", "kalman", "persistence", "har")))
 
+    assert [one.model_name for one in made] == ["ewma", "kalman", "persistence", "har"]
     weights = 0.5 ** np.array([9, 3, 0])
-    expected = weights @ [0.2, 0.22, 0.24] / weights.sum()
-    assert {one.model_name for one in made} == {"ewma"}
-    assert made[0].smile == pytest.approx([expected] * 17)
+    assert made[0].smile == pytest.approx([weights @ [0.2, 0.22, 0.24] / weights.sum()] * 17)
+    assert made[2].smile == pytest.approx([0.24] * 17)
 
 
-def test_a_contract_without_an_ewma_leaves_the_filtered_smile_to_a_short_history():
+def test_a_short_history_without_a_gap_is_told_as_a_window_that_began_with_its_first_smile():
+    known = np.random.default_rng(0).normal(0.2, 0.001, (4, 1)) * np.ones(17)
+    recent = np.concatenate([np.full((6, 17), np.nan), known])
+    whole = np.concatenate([known[:1].repeat(6, axis=0), known])
+    filtered = filtered_smile(recent, 0.5)
+    anchors = shape_of(anchor=("har", "ar", "kalman", "ewma")).stand_ins
+
+    of_short = anchors.of_short_history(recent, filtered)
+
+    assert of_short.change == pytest.approx(anchors.of_window(whole - filtered).change)
+
+
+def test_a_contract_without_baselines_leaves_the_filtered_smile_to_a_short_history():
     made = baseline_forecasts(case(), shape_of((), ("filtered_persistence",) * 4))
 
     assert {one.model_name for one in made} == {"filtered_persistence"}
