@@ -130,6 +130,7 @@ class _Loop(Generic[M]):
     def turn(self) -> None:
         """One batch: from the broker to stored offsets."""
         self._heartbeat.beat()
+        self._heartbeat.waiting = "" if self._consumer.memberid() else "the brokers"
         batch = self._whole(self._read())
         if not batch:
             return
@@ -233,6 +234,7 @@ class _Loop(Generic[M]):
         """Wait with the partitions paused, polling all the while to stay in the group."""
         seconds = min(LONGEST_PAUSE, 0.25 * 2 ** min(attempt, 8)) * random.uniform(0.8, 1.2)
         metrics.RETRIES.labels(self._stage.name).inc()
+        self._heartbeat.waiting = str(error)
         log.warning("will try the batch again", why=str(error), attempt=attempt,
                     in_seconds=round(seconds, 1))
         until = time.monotonic() + seconds

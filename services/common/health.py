@@ -1,4 +1,4 @@
-"""/metrics and /healthz of a service, served from a thread."""
+"""/metrics, /healthz and /readyz of a service, served from a thread."""
 
 import threading
 import time
@@ -6,14 +6,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from services.common import metrics
 from services.common.errors import SettingsError
+
+TEXT = "text/plain; charset=utf-8"
 
 
 class Heartbeat:
-    """The age of the last turn of a service's loop: liveness means that the loop turns."""
+    """The age of the last turn of a service's loop: liveness means that the loop turns.
+
+    Readiness means that the service can work, too: `waiting` says what it lacks for that, and is
+    empty when nothing.
+    """
 
     def __init__(self, limit_s: float = 60.0) -> None:
         self.limit_s = limit_s
+        self.waiting = ""
         self._last = time.monotonic()
 
     def beat(self) -> None:
@@ -27,7 +35,10 @@ class Heartbeat:
 
 
 class HealthServer(ThreadingHTTPServer):
-    """Serves /metrics, and /healthz: 200 while the heart beats, else 503."""
+    """Serves /metrics, /healthz (200 while the heart beats, else 503), and /readyz.
+
+    The latter is 200 while the heart beats and nothing is waited for.
+    """
 
     daemon_threads = True
 
@@ -57,14 +68,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/metrics":
+            metrics.HEARTBEAT_AGE_SECONDS.set(self.server.heartbeat.age_s())
             self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
         elif self.path == "/healthz":
             heartbeat = self.server.heartbeat
-            status = 200 if heartbeat.alive() else 503
-            text = f"last turn of the loop {heartbeat.age_s():.1f} s ago\n"
-            self._answer(status, text.encode(), "text/plain; charset=utf-8")
+            self._say(heartbeat.alive(), f"last turn of the loop {heartbeat.age_s():.1f} s ago")
+        elif self.path == "/readyz":
+            heartbeat = self.server.heartbeat
+            waiting = heartbeat.waiting
+            self._say(heartbeat.alive() and not waiting,
+                      f"waits for {waiting}" if waiting else "can work")
         else:
-            self._answer(404, b"try /metrics or /healthz\n", "text/plain; charset=utf-8")
+            self._answer(404, b"try /metrics, /healthz or /readyz\n", TEXT)
+
+    def _say(self, well: bool, sentence: str) -> None:
+        self._answer(200 if well else 503, f"{sentence}\n".encode(), TEXT)
 
     def _answer(self, status: int, body: bytes, content_type: str) -> None:
         self.send_response(status)

@@ -26,6 +26,10 @@ class Patience:
     def __init__(self, stop: Stop, heartbeat: Heartbeat) -> None:
         self.stop, self._heartbeat = stop, heartbeat
 
+    def wait_for(self, what: str) -> None:
+        """Say what is lacking to work, where others ask; empty when nothing is."""
+        self._heartbeat.waiting = what
+
     async def sleep(self, seconds: float) -> bool:
         """Wait `seconds`, or less when it is time to stop; True if it is."""
         return await self.sleep_until(time.time() + seconds)

@@ -1,3 +1,4 @@
+import re
 import socket
 import time
 import urllib.error
@@ -25,6 +26,20 @@ def test_metrics_are_served_in_the_text_format():
     assert "# HELP python_info" in body
 
 
+def test_the_age_of_the_last_turn_is_a_metric():
+    heartbeat = Heartbeat()
+    with serve(0, heartbeat) as server:
+        time.sleep(0.2)
+        aged = get(server.port, "/metrics")[1]
+        heartbeat.beat()
+        fresh = get(server.port, "/metrics")[1]
+
+    def age(body):
+        return float(re.search(r"^smile_stage_heartbeat_age_seconds (.*)$", body, re.M)[1])
+
+    assert age(aged) >= 0.2 > age(fresh)
+
+
 def test_healthz_is_well_while_the_loop_turns_and_ill_when_it_hangs():
     heartbeat = Heartbeat(limit_s=0.2)
     with serve(0, heartbeat) as server:
@@ -36,9 +51,21 @@ def test_healthz_is_well_while_the_loop_turns_and_ill_when_it_hangs():
         assert get(server.port, "/healthz")[0] == 200
 
 
+def test_readyz_says_what_is_waited_for_and_is_ill_with_the_loop():
+    heartbeat = Heartbeat(limit_s=0.2)
+    with serve(0, heartbeat) as server:
+        assert get(server.port, "/readyz") == (200, "can work\n")
+        heartbeat.waiting = "the gateway"
+        assert get(server.port, "/readyz") == (503, "waits for the gateway\n")
+        assert get(server.port, "/healthz")[0] == 200
+        heartbeat.waiting = ""
+        time.sleep(0.3)
+        assert get(server.port, "/readyz")[0] == 503
+
+
 def test_an_unknown_path_says_where_to_look():
     with serve(0, Heartbeat()) as server:
-        assert get(server.port, "/") == (404, "try /metrics or /healthz\n")
+        assert get(server.port, "/") == (404, "try /metrics, /healthz or /readyz\n")
 
 
 def test_a_port_in_use_is_refused_by_the_settings_name():

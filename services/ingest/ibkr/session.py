@@ -87,7 +87,9 @@ class Session:
 
     def _hindrance(self, watched: Watched, at: datetime) -> str | None:
         """Why not to publish at this instant, if there is a reason."""
-        if not watched.hours.is_open(at):
+        is_open = watched.hours.is_open(at)
+        metrics.MARKET_OPEN.labels(self._setting.symbol).set(is_open)
+        if not is_open:
             self._changes.restart()
             return f"market closed until {watched.hours.next_open(at) or 'a day not yet listed'}"
         reason = self._health.problem(time.monotonic(), self._changes.latest)

@@ -1,5 +1,6 @@
 """A TWS gateway as a source: connects, and connects again, for as long as it takes."""
 
+import math
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -24,6 +25,7 @@ class TwsSource:
     def __init__(self, setting: IngestSettings, patience: Patience) -> None:
         self._setting, self._patience = setting, patience
         self._backoff = Backoff()
+        patience.wait_for("the gateway")
 
     async def instants(self) -> AsyncGenerator[list[ChainSlice], None]:
         """The chain at each multiple of the cadence while the feed is sound.
@@ -47,12 +49,15 @@ class TwsSource:
         async with connected(*address) as ib:
             log.info("connected", gateway=f"{address[0]}:{address[1]}", client_id=address[2],
                      server_version=ib.client.serverVersion())
+            self._patience.wait_for("")
             async with aclosing(Session(ib, setting, self._patience).samples()) as samples:
                 async for slices in samples:
                     yield slices
 
     async def _wait(self, sentence: str, began: float) -> None:
         metrics.FEED_UP.labels(self._setting.symbol).set(0)
+        metrics.MARKET_OPEN.labels(self._setting.symbol).set(math.nan)
+        self._patience.wait_for(sentence)
         if time.monotonic() - began > STEADY_SECONDS:
             self._backoff.reset()
         seconds = self._backoff.next()
