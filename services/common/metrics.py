@@ -18,8 +18,13 @@ STEP_SECONDS = Histogram("smile_stage_step_seconds", "Duration of one step over 
 ROWS = Counter("smile_stage_rows_total", "Rows upserted.", ["stage", "table"])
 RETRIES = Counter("smile_stage_retries_total",
                   "Steps tried again because something needed was unavailable.", ["stage"])
+HEARTBEAT_AGE_SECONDS = Gauge("smile_stage_heartbeat_age_seconds",
+                              "Since the last turn of the service's loop, when asked.")
 
 # --- ingest
+MARKET_OPEN = Gauge("smile_ingest_market_open",
+                    "1 in the underlying's trading hours, 0 outside, NaN while not known.",
+                    ["symbol"])
 FEED_UP = Gauge("smile_ingest_feed_up", "1 while the feed is connected and its farms are fine.",
                 ["symbol"])
 QUOTE_AGE_SECONDS = Gauge("smile_ingest_quote_age_seconds",

@@ -12,7 +12,7 @@ from ml.baselines import FILTERED, all_changes, changes
 from ml.dataset import make_dataset
 from ml.errors import TrainingDataError
 from ml.evaluation.significance import diebold_mariano
-from ml.features import DEVIATIONS, INSTANT_FEATURES
+from ml.features import DEVIATIONS, INSTANT_FEATURES, WINDOW_FEATURES
 from ml.folds import walk_forward
 from ml.forecaster import scaled
 from ml.progress import Progress
@@ -96,6 +96,30 @@ def test_nobody_wins_on_a_random_walk():
     assert (decided[1] >= 12).all()  # in most markets the network says something at all
     assert (wins <= 3).all()  # of 20 at 5 %, four or more by chance: 1.6 %
     assert (np.mean(skill, axis=0) < 0.01).all()
+
+
+def test_a_look_at_the_next_minute_would_win_on_random_walks():
+    """What the test above would miss, if it could not fail."""
+    for seed in range(4):
+        market = plant(RANDOM_WALK, days=3, minutes=150, seed=seed)
+        dataset = leaking(make_dataset([[market.series]], small().data))
+        walked = fit_fold(dataset, walk_forward(dataset)[-1], small(), "smile", QUIET)
+        (minute, _), (skill, _) = against_anchor(dataset, walked)
+
+        assert minute.statistic < 0.0
+        assert minute.p_value < 0.05
+        assert skill > 0.01
+
+
+def leaking(dataset):
+    """The level's next change, under as much noise again, in place of the windows' last return."""
+    column = WINDOW_FEATURES.index("scaled_return")
+    windows, change = np.array(dataset.samples.windows), np.asarray(dataset.samples.change)
+    ahead = change[:, 0].mean(axis=1)
+    noise = np.random.default_rng(0).normal(0.0, np.nanstd(ahead), len(ahead))
+    scale = windows[:, -1, column].std() / np.nanstd(ahead)
+    windows[:, -1, column] = np.nan_to_num(ahead + noise) * scale
+    return replace(dataset, samples=replace(dataset.samples, windows=windows))
 
 
 def believed(walked):
