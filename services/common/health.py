@@ -7,7 +7,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from services.common import metrics
-from services.common import metrics
 from services.common.errors import SettingsError
 
 TEXT = "text/plain; charset=utf-8"
@@ -69,7 +68,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/metrics":
-            metrics.HEARTBEAT_AGE_SECONDS.set(self.server.heartbeat.age_s())
             metrics.HEARTBEAT_AGE_SECONDS.set(self.server.heartbeat.age_s())
             self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
         elif self.path == "/healthz":

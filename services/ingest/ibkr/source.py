@@ -1,7 +1,6 @@
 """A TWS gateway as a source: connects, and connects again, for as long as it takes."""
 
 import math
-import math
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -57,7 +56,6 @@ class TwsSource:
 
     async def _wait(self, sentence: str, began: float) -> None:
         metrics.FEED_UP.labels(self._setting.symbol).set(0)
-        metrics.MARKET_OPEN.labels(self._setting.symbol).set(math.nan)
         metrics.MARKET_OPEN.labels(self._setting.symbol).set(math.nan)
         self._patience.wait_for(sentence)
         if time.monotonic() - began > STEADY_SECONDS:
