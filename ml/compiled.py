@@ -7,8 +7,10 @@ not see a change in a kernel that another file's kernel calls; so the folder's n
 all sources that kernels may be in, and old code is never found.
 """
 
+import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -42,5 +44,25 @@ def cache_folder(named: str | None, sources: Path = _HERE) -> Path:
     return base / f"kernels-{digest.hexdigest()[:16]}"
 
 
-numba.config.CACHE_DIR = str(  # type: ignore[attr-defined]
-    cache_folder(os.environ.get("NUMBA_CACHE_DIR")))
+def seed(folder: Path, ready: str | None) -> None:
+    """Begin with the machine code that an image brings in the folder `ready`.
+
+    Numba writes beside what it reads, which an image's read-only file system forbids: hence a copy.
+    It takes only what was made of the same sources, and only into a folder that is not there yet.
+    """
+    made = Path(ready) / folder.name if ready else None
+    if made is None or folder.exists() or not made.is_dir():
+        return
+    with contextlib.suppress(OSError):  # without it the kernels are compiled
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        copy = Path(tempfile.mkdtemp(dir=folder.parent))
+        try:
+            shutil.copytree(made, copy / folder.name)
+            (copy / folder.name).rename(folder)
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
+
+
+_FOLDER = cache_folder(os.environ.get("NUMBA_CACHE_DIR"))
+seed(_FOLDER, os.environ.get("SMILE_KERNELS"))
+numba.config.CACHE_DIR = str(_FOLDER)  # type: ignore[attr-defined]
