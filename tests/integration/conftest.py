@@ -1,0 +1,41 @@
+"""Databases with all migrations: one for each subject that looks at whole tables."""
+
+import contextlib
+
+import psycopg2
+import pytest
+
+from services.common.database import Database
+from sql.migrate import apply
+from tests.integration import monitored
+
+
+def own_database(postgres_url, name):
+    """The URL of a new database with all migrations."""
+    with contextlib.closing(psycopg2.connect(postgres_url)) as server:
+        server.autocommit = True
+        server.cursor().execute(f"CREATE DATABASE {name}")
+    own = f"{postgres_url.rpartition('/')[0]}/{name}"
+    apply(own)
+    return own
+
+
+@pytest.fixture(scope="session")
+def monitor_migrated(postgres_url):
+    """The database of the monitor's tests."""
+    return own_database(postgres_url, "monitor")
+
+
+@pytest.fixture
+def monitor_url(monitor_migrated):
+    """That database, emptied."""
+    with Database(monitor_migrated, "test") as opened, opened.transaction() as cursor:
+        cursor.execute(f"TRUNCATE {', '.join(monitored.TABLES)}")
+    return monitor_migrated
+
+
+@pytest.fixture
+def monitor_db(monitor_url):
+    """That database, emptied and open."""
+    with Database(monitor_url, "test") as opened:
+        yield opened
