@@ -59,9 +59,13 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
                           check=False)
 
 
-def render(*files: Path, **settings: str) -> list[Object]:
-    """The objects of a release `smile` in `prod`; `a__b="c"` is `--set a.b=c`."""
-    options = [part for file in files for part in ("--values", file)]
+def render(*files: Path, upgrade: str = "", **settings: str) -> list[Object]:
+    """The objects of a release `smile` in `prod`; `a__b="c"` is `--set a.b=c`.
+
+    With `upgrade` as an upgrade makes them, in place of an install.
+    """
+    options: list[str | Path] = ["--is-upgrade"] if upgrade else []
+    options += [part for file in files for part in ("--values", file)]
     options += [part for key, value in settings.items()
                 for part in ("--set", f"{key.replace('__', '.')}={value}")]
     return copy.deepcopy(_rendered(tuple(map(str, options))))

@@ -188,7 +188,7 @@ def test_strimzi_gets_a_cluster_with_the_four_topics() -> None:
                 if each["kind"] in ("KafkaTopic", "KafkaNodePool")}
     assert labelled == {cluster}
     bootstrap = environment(objects, "writer")["SMILE_KAFKA_BOOTSTRAP"]
-    assert bootstrap == f"{cluster}-kafka-bootstrap:9092"
+    assert bootstrap == f"{cluster}-kafka-bootstrap:9093"
 
 
 @pytest.mark.parametrize(("brokers", "copies", "least"), [(1, 1, 1), (3, 3, 2), (5, 3, 2)])
@@ -201,7 +201,8 @@ def test_brokers_decide_on_copies(brokers: int, copies: int, least: int) -> None
 
 def test_external_services_leave_only_what_is_ours() -> None:
     objects = render(EXTERNAL)
-    ours = {"ServiceAccount", "ConfigMap", "Deployment", "Service", "Job", "CronJob"}
+    ours = {"ServiceAccount", "ConfigMap", "Deployment", "Service", "Job", "CronJob",
+            "NetworkPolicy"}
     assert {each["kind"] for each in objects} == ours
     told = environment(objects, "predictor")
     assert told["SMILE_KAFKA_BOOTSTRAP"].startswith("b-1.kafka.example.com:9096,")
@@ -218,12 +219,18 @@ def test_the_gateway_is_the_simulator_unless_named() -> None:
     assert real["SMILE_SOURCE_LABEL"] == "live"
 
 
-@pytest.mark.parametrize(("values", "hook"), [(CHART / "values.yaml", "post-install,pre-upgrade"),
-                                              (EXTERNAL, "pre-install,pre-upgrade")])
-def test_migrations_run_when_the_database_is_there(values: Path,
-                                                   hook: str) -> None:
-    job = pick(render(values), "Job", "-migrations")
-    assert job["metadata"]["annotations"]["helm.sh/hook"] == hook
+def test_migrations_of_an_own_database_come_with_it_and_later_go_first() -> None:
+    assert "annotations" not in pick(render(), "Job", "-migrations")["metadata"]
+    upgraded = pick(render(upgrade="yes"), "Job", "-migrations")
+    assert upgraded["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+
+
+def test_migrations_of_an_external_database_go_before_everything() -> None:
+    objects = render(EXTERNAL)
+    job, account = (pick(objects, kind, "-migrations")["metadata"]["annotations"]
+                    for kind in ("Job", "ServiceAccount"))
+    assert job["helm.sh/hook"] == account["helm.sh/hook"] == "pre-install,pre-upgrade"
+    assert int(account["helm.sh/hook-weight"]) < int(job.get("helm.sh/hook-weight", 0))
 
 
 def test_the_ingress_has_the_path_that_the_pages_are_told() -> None:
