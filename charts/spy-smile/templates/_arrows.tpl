@@ -67,15 +67,23 @@ matchExpressions:
 {{- else if and (eq .name "database") (eq $values.database.mode "external") }}
 {{- include "spy-smile.outside" $outside.database }}
 {{- else if and (eq .name "mlflow") (eq $values.mlflow.mode "external") }}
-{{- $port := regexFind ":[0-9]+" (regexReplaceAll "^https?://" $values.mlflow.trackingUri "") | trimPrefix ":" | default (hasPrefix "https" $values.mlflow.trackingUri | ternary 443 80) }}
-{{- include "spy-smile.outside" (dict "to" $outside.mlflow.to "ports" ($outside.mlflow.ports | default (list (int $port)))) }}
+{{- $port := include "spy-smile.urlPort" $values.mlflow.trackingUri }}
+{{- include "spy-smile.outside" (dict "to" $outside.mlflow.to "ports" ($outside.mlflow.ports | default (list $port))) }}
 {{- else if eq .name "api-server" }}
 {{- include "spy-smile.outside" $outside.apiServer }}
-{{- else if has .name (list "brokerage" "artifacts") }}
-{{- include "spy-smile.outside" (get $outside .name) }}
+{{- else if eq .name "artifacts" }}
+{{- $port := include "spy-smile.urlPort" ($values.mlflow.artifacts.endpoint | default "https://") }}
+{{- include "spy-smile.outside" (dict "to" $outside.artifacts.to "ports" ($outside.artifacts.ports | default (list $port))) }}
+{{- else if eq .name "brokerage" }}
+{{- include "spy-smile.outside" $outside.brokerage }}
 {{- else if eq (include "spy-smile.runs" .) "true" }}
 {{- include "spy-smile.inside" (dict "root" .root "name" .name "port" (get $ports .name)) }}
 {{- end }}
+{{- end }}
+
+{{/* The port of a URL, named or not. */}}
+{{- define "spy-smile.urlPort" -}}
+{{- regexFind ":[0-9]+(/|$)" (regexReplaceAll "^https?://" . "") | trimAll ":/" | default (hasPrefix "https" . | ternary "443" "80") }}
 {{- end }}
 
 {{- define "spy-smile.inside" }}

@@ -59,39 +59,51 @@ securityContext:
 {{- end }}
 
 {{/*
-What a container is told: the settings that all share, secrets, and its own variables. Of the
+What a container is told: the settings that all of ours share, secrets, and its own variables. Of the
 latter the values' `env` go before the chart's `env`, so that no name is there twice.
+  foreign            not a program of ours: it has no use for the shared settings
+  from               a Secret, all of whose keys are variables
+  secrets            VARIABLE: [SECRET, KEY]
+  database, kafka, mlflow   it is given the secrets of these
 */}}
 {{- define "spy-smile.environment" -}}
+{{- $own := merge (deepCopy (.values.env | default dict)) (.env | default dict) }}
+{{- $secrets := deepCopy (.secrets | default dict) }}
+{{- if .database }}
+{{- $_ := set $secrets "SMILE_DATABASE_URL" (list (include "spy-smile.databaseSecret" .root) "url") }}
+{{- end }}
+{{- if and .mlflow .root.Values.mlflow.auth.enabled }}
+{{- $login := include "spy-smile.mlflowLogin" .root }}
+{{- $_ := set $secrets "MLFLOW_TRACKING_USERNAME" (list $login "username") }}
+{{- $_ := set $secrets "MLFLOW_TRACKING_PASSWORD" (list $login "password") }}
+{{- end }}
+{{- if and .kafka (eq .root.Values.kafka.mode "strimzi") }}
+{{- $_ := set $own "SMILE_KAFKA_OPTIONS" (include "spy-smile.kafkaOptions" .root) }}
+{{- else if and .kafka .root.Values.kafka.existingSecret }}
+{{- $_ := set $secrets "SMILE_KAFKA_OPTIONS" (list .root.Values.kafka.existingSecret "options") }}
+{{- end }}
+{{- if or .from (not .foreign) }}
 envFrom:
+  {{- if not .foreign }}
   - configMapRef:
       name: {{ include "spy-smile.fullname" .root }}-settings
-{{ include "spy-smile.variables" . }}
+  {{- end }}
+  {{- with .from }}
+  - secretRef:
+      name: {{ . }}
+  {{- end }}
 {{- end }}
-
-{{- define "spy-smile.variables" -}}
-{{- $own := merge (deepCopy (.values.env | default dict)) (.env | default dict) }}
-{{- $secrets := include "spy-smile.secrets" . }}
-{{- if or $own (trim $secrets) }}
+{{- if or $own $secrets }}
 env:
-  {{- with trim $secrets }}
-  {{- . | nindent 2 }}
+  {{- range $name, $place := $secrets }}
+  - name: {{ $name }}
+    valueFrom:
+      secretKeyRef: {name: {{ index $place 0 }}, key: {{ index $place 1 }}}
   {{- end }}
   {{- range $name, $value := $own }}
   - name: {{ $name }}
     value: {{ include "spy-smile.text" $value | quote }}
   {{- end }}
-{{- end }}
-{{- end }}
-
-{{- define "spy-smile.secrets" -}}
-{{- if .database }}
-- name: SMILE_DATABASE_URL
-  valueFrom:
-    secretKeyRef: {name: {{ include "spy-smile.databaseSecret" .root }}, key: url}
-{{- end }}
-{{- if .kafka }}
-{{- include "spy-smile.kafkaOptions" .root }}
 {{- end }}
 {{- end }}
 

@@ -1,16 +1,14 @@
 {{/*
 A component that runs for ever: its ServiceAccount and Deployment, and where it may have several
 pods its disruption budget and autoscaler. Beside root, name and values a stage says:
-  env               its own variables, which the values' env may replace
-  database, kafka   whether it is given the secrets of these
   args, ports       of its container; without ports it serves metrics, /healthz and /readyz on 9100
   probes            (dict "path" "ready" "port"), in place of those
   strategy          Recreate, where two at once would be in each other's way
   grace             seconds to end in, before it is killed
   drain             seconds in which Services forget it, before it is told to end
   scaled            autoscaling of the values, as (dict "mode" none|hpa|keda …)
-  foreign           not a program of ours: it reads none of the settings that ours share
-  token, user, volumes, mounts, scratch   see _pods.tpl
+  env, foreign, from, secrets, database, kafka, mlflow, token, user, volumes, mounts, scratch
+                    see _pods.tpl
 */}}
 {{- define "spy-smile.stage" -}}
 {{- include "spy-smile.serviceAccount" . }}
@@ -35,6 +33,10 @@ apiVersion: v1
 kind: ServiceAccount
 metadata:
   {{- include "spy-smile.metadata" . | nindent 2 }}
+  {{- with .values.serviceAccountAnnotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
 automountServiceAccountToken: false
 {{- end }}
 
@@ -100,7 +102,7 @@ spec:
             preStop:
               sleep: {seconds: {{ . }}}
           {{- end }}
-          {{- include (ternary "spy-smile.variables" "spy-smile.environment" (.foreign | default false)) . | nindent 10 }}
+          {{- include "spy-smile.environment" . | nindent 10 }}
           volumeMounts:
             {{- include "spy-smile.mounts" . | nindent 12 }}
       volumes:

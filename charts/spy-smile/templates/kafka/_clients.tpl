@@ -1,15 +1,8 @@
 {{/* How pods reach Kafka. With Strimzi each has its user's certificate; else what a Secret says. */}}
 
-{{/* SMILE_KAFKA_OPTIONS: from the user's Secret, or where this chart puts the certificates. */}}
+{{/* What librdkafka is told of Strimzi's certificates. */}}
 {{- define "spy-smile.kafkaOptions" -}}
-{{- if and (eq .Values.kafka.mode "external") .Values.kafka.existingSecret }}
-- name: SMILE_KAFKA_OPTIONS
-  valueFrom:
-    secretKeyRef: {name: {{ .Values.kafka.existingSecret }}, key: options}
-{{- else if eq .Values.kafka.mode "strimzi" }}
-- name: SMILE_KAFKA_OPTIONS
-  value: security.protocol=ssl,ssl.ca.location=/etc/kafka/ca.crt,ssl.certificate.location=/etc/kafka/user.crt,ssl.key.location=/etc/kafka/user.key
-{{- end }}
+security.protocol=ssl,ssl.ca.location=/etc/kafka/ca.crt,ssl.certificate.location=/etc/kafka/user.crt,ssl.key.location=/etc/kafka/user.key
 {{- end }}
 
 {{/* The volume of /etc/kafka; empty without. Takes a stage. */}}
