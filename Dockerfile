@@ -1,17 +1,27 @@
 # One target per image: docker build --target writer -t spy-smile-writer:dev .
 #
-# Each image is the base, a virtual environment with just its own extra of pyproject.toml, and the
-# folders its entry point imports, in this order, so that a change of code rebuilds one small layer.
+# Each image is the base, a virtual environment with just its own extra of pyproject.toml, kernels
+# that are compiled already, and the folders its entry point imports, in this order, so that a
+# change of code rebuilds one small layer.
 #
-#   BASE_IMAGE   a Debian-like image with Python 3.11 and pip
+#   BASE_IMAGE   a Debian-like image with Python 3.11
+#   BUILD_IMAGE  the same with pip and whatever else builds need; by default BASE_IMAGE
 #   TORCH_INDEX  where the CPU build of torch is found beside PyPI; empty: PyPI or pip's own settings
+#   KERNELS_CPU  the processor that kernels are compiled for, as LLVM calls it; x86-64-v3 is any of
+#                the last ten years, and `generic` any at all, at half the speed
 #   SMILE_GIT_COMMIT  the commit built, `$(git rev-parse HEAD)`: the trainer notes it with its models
 
 ARG BASE_IMAGE=python:3.11-slim
+ARG BUILD_IMAGE=${BASE_IMAGE}
 
 FROM ${BASE_IMAGE} AS base
+# Numba writes beside what it reads: machine code is copied from the image into /tmp at the start.
+ARG KERNELS_CPU=x86-64-v3
 ENV HOME=/tmp \
+    SMILE_KERNELS=/opt/kernels \
     NUMBA_CACHE_DIR=/tmp/numba \
+    NUMBA_CPU_NAME=${KERNELS_CPU} \
+    NUMBA_CPU_FEATURES="" \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin smile
@@ -19,38 +29,58 @@ WORKDIR /app
 
 # --- packages, pinned by constraints.txt ----------------------------------------------------------
 
-FROM base AS packages
+FROM ${BUILD_IMAGE} AS packages
+WORKDIR /app
 COPY pyproject.toml constraints.txt ./
-# The project itself is installed without its code: its metadata name the extras. The packages' own
-# tests are a quarter of what they weigh.
+# The project itself is installed without its code: its metadata name the extras. Compiled modules
+# are found stale by their source's digest, not its date, so that a layer is the same at each build.
+ENV SOURCE_DATE_EPOCH=0 \
+    PIP="python -m pip --python /opt/venv/bin/python install --no-cache-dir" \
+    INSTALL="python -m pip --python /opt/venv/bin/python install --no-cache-dir --constraint constraints.txt"
+# A third of what packages weigh is their own tests and parts of Arrow that nothing here calls.
+ENV SLIM="find /opt/venv ( -name tests -o -name libarrow_flight* -o -name _flight.*.so -o -name libarrow_substrait* -o -name _substrait.*.so -o -path */pyarrow/include -o -path */kubernetes/docs -o -path */pydeck/nbextension ) -prune -exec rm -rf {} +"
 RUN python -m venv --without-pip /opt/venv && touch README.md
-ENV INSTALL="python -m pip --python /opt/venv/bin/python install --no-cache-dir --constraint constraints.txt" \
-    SLIM="find /opt/venv -type d -name tests -prune -exec rm -rf {} +"
-
-FROM packages AS torch-packages
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN $INSTALL ${TORCH_INDEX:+--extra-index-url ${TORCH_INDEX}} torch
 
 FROM packages AS ingest-packages
 RUN $INSTALL '.[ingest]' && $SLIM
 
-FROM packages AS simulator-packages
-RUN $INSTALL '.[simulator]' && $SLIM
-
 FROM packages AS writer-packages
 RUN $INSTALL '.[writer]' && $SLIM
 
-FROM packages AS features-packages
-RUN $INSTALL '.[features]' && $SLIM
-
-FROM packages AS predictor-packages
-RUN $INSTALL '.[predictor]' && $SLIM
-
-FROM packages AS monitor-packages
-RUN $INSTALL '.[monitor]' && $SLIM
-
 FROM packages AS migrations-packages
 RUN $INSTALL '.[migrations]' && $SLIM
+
+FROM packages AS mlflow-packages
+# The server without the libraries of the models that it stores, but with buckets, PostgreSQL and
+# logins. The bucket's client does not know the date parser of the constraints yet.
+RUN grep -v '^python-dateutil==' constraints.txt > mlflow.txt \
+    && $PIP --constraint mlflow.txt mlflow-skinny \
+        aiohttp alembic cryptography Flask flask-cors graphene gunicorn huey pandas psycopg2-binary \
+        SQLAlchemy Flask-WTF==1.3.0 WTForms==3.3.2 boto3==1.44.5 botocore==1.44.5 jmespath==1.1.0 \
+        s3transfer==0.19.3 python-dateutil==2.9.0.post0 \
+    && $PIP --constraint mlflow.txt --no-deps mlflow && $SLIM
+
+FROM packages AS smile-packages
+RUN $INSTALL '.[smile]' && $SLIM
+
+FROM smile-packages AS simulator-packages
+RUN $INSTALL '.[simulator]' && $SLIM
+
+FROM smile-packages AS features-packages
+RUN $INSTALL '.[features]' && $SLIM
+
+FROM features-packages AS predictor-packages
+RUN $INSTALL '.[predictor]' && $SLIM
+
+FROM smile-packages AS monitor-packages
+RUN $INSTALL '.[monitor]' && $SLIM
+
+FROM smile-packages AS dashboard-packages
+RUN $INSTALL '.[dashboard]' && $SLIM
+
+FROM smile-packages AS torch-packages
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+RUN $INSTALL ${TORCH_INDEX:+--extra-index-url ${TORCH_INDEX}} torch mlflow scikit-learn && $SLIM
 
 FROM torch-packages AS model-server-packages
 RUN $INSTALL '.[model-server]' && $SLIM
@@ -58,11 +88,13 @@ RUN $INSTALL '.[model-server]' && $SLIM
 FROM torch-packages AS trainer-packages
 RUN $INSTALL '.[trainer]' && $SLIM
 
-FROM packages AS dashboard-packages
-RUN $INSTALL '.[dashboard]' && $SLIM
-
-FROM packages AS mlflow-packages
-RUN $INSTALL mlflow psycopg2-binary && $SLIM
+# Of the code just what kernels are in, and what compiling them takes.
+FROM base AS kernels
+COPY --from=smile-packages /opt/venv /opt/venv
+COPY ml/__init__.py ml/calendar.py ml/compiled.py ml/types.py ml/
+COPY ml/pricing ml/pricing
+COPY ml/smile ml/smile
+RUN NUMBA_CACHE_DIR=/opt/kernels /opt/venv/bin/python -m ml.smile.warm_up
 
 # --- images ---------------------------------------------------------------------------------------
 
@@ -81,6 +113,7 @@ CMD ["python", "-m", "services.ingest"]
 
 FROM runtime AS simulator
 COPY --from=simulator-packages /opt/venv /opt/venv
+COPY --from=kernels /opt/kernels /opt/kernels
 COPY ml ml
 COPY services/__init__.py services/
 COPY services/common services/common
@@ -101,6 +134,7 @@ CMD ["python", "-m", "services.writer"]
 
 FROM runtime AS features
 COPY --from=features-packages /opt/venv /opt/venv
+COPY --from=kernels /opt/kernels /opt/kernels
 COPY ml ml
 COPY services/__init__.py services/
 COPY services/common services/common
@@ -111,6 +145,7 @@ CMD ["python", "-m", "services.features"]
 
 FROM runtime AS predictor
 COPY --from=predictor-packages /opt/venv /opt/venv
+COPY --from=kernels /opt/kernels /opt/kernels
 COPY ml ml
 COPY services/__init__.py services/
 COPY services/common services/common
@@ -121,6 +156,7 @@ CMD ["python", "-m", "services.predictor"]
 
 FROM runtime AS monitor
 COPY --from=monitor-packages /opt/venv /opt/venv
+COPY --from=kernels /opt/kernels /opt/kernels
 COPY ml ml
 COPY services/__init__.py services/
 COPY services/common services/common
@@ -139,6 +175,7 @@ CMD ["python", "-m", "sql.migrate"]
 
 FROM runtime AS model-server
 COPY --from=model-server-packages /opt/venv /opt/venv
+COPY --from=kernels /opt/kernels /opt/kernels
 COPY ml ml
 COPY services/__init__.py services/
 COPY services/common services/common
@@ -151,6 +188,7 @@ CMD ["python", "-m", "services.model_server"]
 
 FROM runtime AS trainer
 COPY --from=trainer-packages /opt/venv /opt/venv
+COPY --from=kernels /opt/kernels /opt/kernels
 COPY ml ml
 ARG SMILE_GIT_COMMIT=unknown
 ENV SMILE_GIT_COMMIT=${SMILE_GIT_COMMIT}
@@ -159,6 +197,7 @@ ENTRYPOINT ["python", "-m", "ml.train"]
 
 FROM runtime AS dashboard
 COPY --from=dashboard-packages /opt/venv /opt/venv
+COPY --from=kernels /opt/kernels /opt/kernels
 COPY ml ml
 COPY services/__init__.py services/
 COPY services/common services/common

@@ -10,9 +10,16 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of our own."""
+    parser.addoption("--long", action="store_true",
+                     help="run all of the cluster tests: faults, load, bad input")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Name the marks that tests may carry."""
     config.addinivalue_line("markers", "e2e: starts the whole stack; takes minutes")
+    config.addinivalue_line("markers", "long: of the cluster tests, runs only with --long")
 
 
 @pytest.fixture(scope="session")

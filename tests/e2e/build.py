@@ -1,0 +1,126 @@
+"""Build the images of the cluster tests and hand them to the cluster: `python -m tests.e2e.build`.
+
+Beside `../shared/kube` they are built by buildah and loaded into that cluster; elsewhere by docker,
+for kind. The names are `localhost/spy-smile-TARGET:e2e`. What is built already is found in the
+builder's cache, and what is loaded already is not loaded again.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.kafka import COORDINATES
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TEST_IMAGES = Path(__file__).with_name("images")
+KUBE = REPOSITORY.parent / "shared" / "kube" / "kube"
+TIMESCALEDB = REPOSITORY.parent / "shared" / "timescaledb"
+TAG = "e2e"
+BUILD_S = 1500
+FULL_BASE = "localhost/python:3.11-slim"
+
+
+class BuildFailed(Exception):
+    """Its text is the end of the builder's output."""
+
+
+@dataclass(frozen=True)
+class Builder:
+    """How images are built and reach the nodes here."""
+
+    build: tuple[str, ...]
+    load: Callable[[str], tuple[str, ...]]
+    """The command that hands an image to the cluster."""
+    arguments: tuple[str, ...] = ()
+
+
+def name(target: str, tag: str = TAG) -> str:
+    """Full name of the image of a target."""
+    return f"localhost/spy-smile-{target}:{tag}"
+
+
+def targets() -> list[str]:
+    """The images of the project, as the Dockerfile has them."""
+    text = (REPOSITORY / "Dockerfile").read_text()
+    return re.findall(r"^FROM runtime AS (\S+)$", text, re.MULTILINE)
+
+
+def test_targets() -> list[str]:
+    """The images that stand beside the release; a database only where none can be pulled."""
+    return ["test-kafka", "test-proxy", *(["test-timescaledb"] if TIMESCALEDB.is_dir() else [])]
+
+
+def builder() -> Builder:
+    """What builds here: `kube build`, or docker."""
+    if KUBE.exists():
+        run([str(KUBE), "base-image"], BUILD_S)
+        bases = (f"BUILD_IMAGE={FULL_BASE}", f"BASE_IMAGE={FULL_BASE}-without-wheels",
+                 "TORCH_INDEX=")
+        return Builder((str(KUBE), "build", "--timestamp", "0"),
+                       lambda image: (str(KUBE), "load", image),
+                       tuple(word for each in bases for word in ("--build-arg", each)))
+    kind = os.environ.get("KIND_CLUSTER", "smile")
+    if shutil.which("kind") is None:  # the nodes share docker's images, or pull from a registry
+        return Builder(("docker", "buildx", "build", "--load"), lambda _: ("true",))
+    return Builder(("docker", "buildx", "build", "--load"),
+                   lambda image: ("kind", "load", "docker-image", image, "--name", kind))
+
+
+def build(target: str, by: Builder, tag: str = TAG) -> None:
+    """Build one image."""
+    context = TEST_IMAGES if target.startswith("test-") else REPOSITORY
+    special = ["--build-arg", f"KAFKA={COORDINATES}", "--build-context",
+               f"timescaledb={TIMESCALEDB}"] if context == TEST_IMAGES else []
+    run([*by.build, *by.arguments, *special, "--target", target, "--tag", name(target, tag),
+         str(context)], BUILD_S)
+
+
+def build_all(chosen: Sequence[str], say: Callable[[str], None]) -> None:
+    """Build and load; while one image is being loaded the next is being built."""
+    by = builder()
+    with concurrent.futures.ThreadPoolExecutor(1) as loader:
+        loads = []
+        for target in chosen:
+            begin = time.monotonic()
+            build(target, by)
+            say(f"built {name(target)} in {time.monotonic() - begin:.0f} s")
+            loads.append(loader.submit(run, list(by.load(name(target))), BUILD_S))
+        for load in loads:
+            load.result()
+
+
+def run(command: list[str], timeout_s: float) -> None:
+    """Run a command.
+
+    Raises:
+        BuildFailed: with the end of what it printed.
+    """
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False, timeout=timeout_s)
+    if done.returncode:
+        raise BuildFailed(f"{' '.join(command[:4])} …: {done.stdout[-3000:]}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build the targets named, or all."""
+    parser = argparse.ArgumentParser(prog="tests.e2e.build", description=__doc__)
+    parser.add_argument("targets", nargs="*", help="of the Dockerfiles; by default all")
+    chosen = parser.parse_args(arguments).targets or [*test_targets(), *targets()]
+    try:
+        build_all(chosen, lambda line: print(line, flush=True))
+    except BuildFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

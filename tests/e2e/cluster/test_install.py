@@ -1,0 +1,76 @@
+"""An install with the simulator: every pod ready, forecasts, `helm test`, size and memory."""
+
+import pytest
+
+from tests.e2e.cluster import stack
+from tests.e2e.cluster.tools import NAMESPACE, RELEASE, component, full, not_ready, release_pods, restarts
+
+pytestmark = pytest.mark.e2e
+FIRST_FORECAST_S = 300
+MEMORY_MIB = 6 * 1024
+WITH_KERNELS = ("simulator", "features", "predictor", "monitor", "dashboard")
+RAN_KERNELS = "import os, pathlib; print(sorted(str(f.relative_to(r)) for r in {roots} " \
+    "for f in pathlib.Path(r).rglob('*.nb?')))"
+
+
+def test_every_pod_is_ready_in_a_namespace_that_enforces_restricted_security(release):
+    labels = release.get("namespace", NAMESPACE)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert not_ready(release) == []
+    running = {component(pod) for pod in release_pods(release)}
+    assert {"ingest", "simulator", "writer", "features", "predictor", "monitor", "model-server",
+            "mlflow", "database", "dashboard"} <= running
+
+
+def test_nothing_had_to_be_restarted(release):
+    pods = [pod for pod in release_pods(release) if component(pod) not in ("migrations",)]
+    assert restarts(pods) == {}
+
+
+def test_the_first_forecast_came_in_time(release, measured):
+    assert measured["install to first forecast, s"] <= FIRST_FORECAST_S
+
+
+def test_forecasts_of_the_trained_model_reach_the_database(release):
+    assert stack.count(release, stack.CHAMPIONS) > 0
+
+
+def test_containers_are_a_plain_user_on_a_read_only_root(release):
+    for pod in release_pods(release):
+        if pod["status"]["phase"] != "Running":
+            continue
+        name = pod["metadata"]["name"]
+        identity = release.kubectl("exec", name, "--", "id", "-u").strip()
+        assert identity == ("70" if component(pod) == "database" else "10001"), name
+        refused = release.attempt("kubectl", "-n", NAMESPACE, "exec", name, "--", "touch", "/x")
+        assert "Read-only file system" in refused.stderr, name
+
+
+@pytest.mark.parametrize("name", WITH_KERNELS)
+def test_no_pod_had_to_compile_a_kernel(release, name):
+    def files(root):
+        script = f"import pathlib; print(*sorted(str(p.relative_to('{root}')) " \
+            f"for p in pathlib.Path('{root}').rglob('*.nbc')))"
+        return set(release.kubectl("exec", f"deploy/{full(name)}", "--", "python", "-c",
+                                   script).split())
+
+    brought = files("/opt/kernels")
+    assert brought and files("/tmp/numba") - brought == set()
+
+
+def test_helm_test_is_green(release):
+    told = release.helm("test", RELEASE, "--timeout=180s")
+    assert "Phase:          Succeeded" in told or "Succeeded" in told, told
+
+
+def test_rows_and_messages_agree(release, measured):
+    measured["books after the install"] = stack.balanced(release)
+
+
+def test_the_whole_release_fits_into_six_gigabytes(release, measured):
+    lines = [line.split() for line in release.kubectl("top", "pods", "--no-headers").splitlines()]
+    used = {name: int(memory.removesuffix("Mi")) for name, _, memory in lines}
+    measured["memory, MiB"] = used
+    ours = sum(mebibytes for name, mebibytes in used.items() if name.startswith(RELEASE))
+    measured["memory of the release, MiB"] = ours
+    assert 0 < ours < MEMORY_MIB
