@@ -6,10 +6,11 @@ SOURCE ?= simulator
 SPEED ?= 60
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
+CLUSTER ?= kind
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean distclean install-local install-dev
+.PHONY: help demo test check bench platform clean distclean install-local install-dev
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -27,6 +28,9 @@ check: install-dev  ## Lint and type-check
 
 bench: install-dev  ## Run the benchmarks; each prints a ratio
 	$(VENV)/python -m benchmarks $(ARGS)
+
+platform:  ## Install the operators that the chart builds on: CLUSTER=kind | cloud
+	@manifests/install $(CLUSTER)
 
 clean:  ## Stop what runs and remove all state: data, models, logs
 	@if [ -x $(VENV)/python ] && [ -e .state ]; then $(VENV)/python -m local down; fi

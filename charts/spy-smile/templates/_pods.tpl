@@ -113,6 +113,9 @@ env:
 {{- if and .kafka (include "spy-smile.kafkaFiles" .) }}
 - {name: kafka, mountPath: /etc/kafka, readOnly: true}
 {{- end }}
+{{- if include "spy-smile.develops" . }}
+- {name: code, mountPath: /app}
+{{- end }}
 {{- with .mounts }}
 {{ toYaml . }}
 {{- end }}
@@ -124,6 +127,10 @@ env:
 {{- if and .kafka (include "spy-smile.kafkaFiles" .) }}
 - name: kafka
   {{- include "spy-smile.kafkaFiles" . | nindent 2 }}
+{{- end }}
+{{- if include "spy-smile.develops" . }}
+- name: code
+  emptyDir: {}
 {{- end }}
 {{- with .volumes }}
 {{ toYaml . }}

@@ -83,9 +83,17 @@ spec:
         {{- end }}
       {{- end }}
       terminationGracePeriodSeconds: {{ .grace | default 30 }}
+      {{- $develops := include "spy-smile.develops" . }}
+      {{- if $develops }}
+      initContainers:
+        {{- include "spy-smile.codeCopy" . | nindent 8 }}
+      {{- end }}
       containers:
         - name: {{ .name }}
           {{- include "spy-smile.container" . | nindent 10 }}
+          {{- if $develops }}
+          {{- include "spy-smile.codeLoop" . | nindent 10 }}
+          {{- end }}
           {{- with .args }}
           args:
             {{- toYaml . | nindent 12 }}
