@@ -1,8 +1,7 @@
-"""Dockerfile, skaffold.yaml and the workflow: they agree, and each image holds what it runs."""
+"""The Dockerfile: each image holds what it runs, and no more."""
 
 import ast
 import fnmatch
-import functools
 import json
 import re
 import sys
@@ -10,64 +9,14 @@ import tomllib
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-import jsonschema
 import pytest
-import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-REPOSITORY = Path(__file__).parents[2]
-SCHEMA = REPOSITORY.parent / "shared" / "schemas" / "skaffold-v4beta14.json"
+from tests.unit.dockerfile import REPOSITORY, images, lineage, targets
+
 FIRST_PARTY = ("ml", "services", "sql", "dashboard", "local")
-PROFILES = [[], ["kind"], ["kind", "simulator"], ["simulator"], ["cloud"]]
-
-Object = dict[str, Any]
-
-
-# --- the Dockerfile
-
-class Target:
-    """A stage of the Dockerfile: its parent and its instructions in order."""
-
-    def __init__(self, name: str, parent: str) -> None:
-        self.name, self.parent = name, parent
-        self.instructions: list[tuple[str, str]] = []
-
-    def all(self, instruction: str) -> list[str]:
-        return [text for name, text in self.instructions if name == instruction]
-
-    def folders(self) -> list[str]:
-        """What it copies from the context."""
-        return [text.split()[0] for text in self.all("COPY") if not text.startswith("--from")]
-
-
-@functools.cache
-def targets() -> dict[str, Target]:
-    """Every stage by name."""
-    text = (REPOSITORY / "Dockerfile").read_text().replace("\\\n", " ")
-    made: dict[str, Target] = {}
-    for line in text.splitlines():
-        word, _, rest = line.partition(" ")
-        if word == "FROM":
-            parent, _, name = rest.partition(" AS ")
-            made[name] = latest = Target(name, parent)
-        elif made and word.isupper():
-            latest.instructions.append((word, rest.strip()))
-    return made
-
-
-def images() -> list[str]:
-    """The stages that are images."""
-    return [name for name, target in targets().items() if target.parent == "runtime"]
-
-
-def lineage(name: str) -> Iterator[Target]:
-    """A stage and all that it is made from."""
-    while name in targets():
-        yield targets()[name]
-        name = targets()[name].parent
 
 
 @pytest.mark.parametrize("image", images())
@@ -196,98 +145,3 @@ def test_other_images_have_no_torch(image: str) -> None:
     told = " ".join(text for target in lineage(f"{image}-packages") for text in target.all("RUN"))
     assert "torch" not in requirements(re.findall(r"'\.\[([\w-]+)\]'", told))
     assert "torch" not in told
-
-
-# --- skaffold.yaml
-
-def skaffold(profiles: list[str]) -> Object:
-    """The configuration with some profiles' patches applied."""
-    config: Object = yaml.safe_load((REPOSITORY / "skaffold.yaml").read_text())
-    for profile in config["profiles"]:
-        if profile["name"] in profiles:
-            for each in profile["patches"]:
-                patch(config, each)
-    return config
-
-
-def patch(config: Any, change: Object) -> None:
-    """Apply one operation of a JSON patch; a replaced or removed value must be there."""
-    *path, last = change["path"].split("/")[1:]
-    for part in path:
-        config = config[int(part)] if isinstance(config, list) else config[part]
-    if last == "-":
-        config.append(change["value"])
-        return
-    key = int(last) if isinstance(config, list) else last
-    if change["op"] in ("replace", "remove"):
-        del config[key]
-    if change["op"] != "remove":
-        config[key] = change["value"]
-
-
-@pytest.mark.parametrize("profiles", PROFILES, ids="+".join)
-def test_skaffold_is_as_its_schema_asks(profiles: list[str]) -> None:
-    if not SCHEMA.is_file():
-        pytest.skip("no schema: ../shared/schemas is not there")
-    jsonschema.validate(skaffold(profiles), json.loads(SCHEMA.read_text()))
-
-
-@pytest.mark.parametrize("profiles", PROFILES, ids="+".join)
-def test_skaffold_sets_values_that_the_chart_has(profiles: list[str]) -> None:
-    releases = {release["name"]: release
-                for release in skaffold(profiles)["deploy"]["helm"]["releases"]}
-    smile = releases["smile"]
-    values = yaml.safe_load((REPOSITORY / smile["chartPath"] / "values.yaml").read_text())
-    for path in (*smile.get("setValues", {}), *smile["setValueTemplates"]):
-        place = values
-        for part in path.split("."):
-            assert part in place, path
-            place = place[part]
-    assert set(smile.get("dependsOn", [])) == releases.keys() - {"smile"}
-    for release in releases.values():
-        for file in release.get("valuesFiles", []):
-            assert (REPOSITORY / file).is_file(), file
-
-
-def test_skaffold_builds_every_image_and_hands_it_to_the_chart() -> None:
-    config = skaffold([])
-    artifacts = config["build"]["artifacts"]
-    assert [artifact["docker"]["target"] for artifact in artifacts] == images()
-    handed = set(config["deploy"]["helm"]["releases"][0]["setValueTemplates"].values())
-    assert handed == {f"{{{{.IMAGE_FULLY_QUALIFIED_{artifact['image'].replace('-', '_')}}}}}"
-                      for artifact in artifacts}
-
-
-# --- the workflow
-
-def workflow() -> Object:
-    loaded: Object = yaml.safe_load((REPOSITORY / ".github/workflows/main.yml").read_text())
-    return loaded
-
-
-def test_the_workflow_builds_every_image() -> None:
-    assert workflow()["jobs"]["images"]["strategy"]["matrix"]["service"] == images()
-
-
-def test_actions_are_pinned_by_commit_with_the_version_beside() -> None:
-    text = (REPOSITORY / ".github/workflows/main.yml").read_text()
-    used = re.findall(r"uses: (.*)", text)
-    assert used
-    loose = [use for use in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}  # v[\d.]+", use)]
-    assert loose == []
-
-
-def test_jobs_have_a_time_limit_and_no_more_rights_than_they_need() -> None:
-    assert workflow()["permissions"] == {"contents": "read"}
-    for name, job in workflow()["jobs"].items():
-        assert job["timeout-minutes"] <= 60, name
-        assert job.get("permissions", {}).keys() <= {"contents", "packages"}, name
-
-
-# --- the operators' values
-
-def test_the_versions_told_by_hand_are_skaffolds() -> None:
-    text = (REPOSITORY / "manifests" / "README.md").read_text()
-    for release in skaffold(["kind"])["deploy"]["helm"]["releases"][1:]:
-        assert f"`{release['remoteChart']}` | {release['version']} |" in text
-        assert text.count(f"--version {release['version']}") == 1
