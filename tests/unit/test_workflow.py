@@ -41,3 +41,69 @@ def test_jobs_have_a_time_limit_and_no_more_rights_than_they_need() -> None:
     for name, job in workflow()["jobs"].items():
         assert job["timeout-minutes"] <= 60, name
         assert job.get("permissions", {}).keys() <= {"contents", "packages"}, name
+
+
+def test_actionlint_finds_nothing() -> None:
+    program = shutil.which("actionlint")
+    if program is None:
+        pytest.skip("actionlint is not installed (go install "
+                    "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12)")
+    done = subprocess.run([program, FILE], text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def steps(job: str) -> str:
+    """What the steps of a job run."""
+    return "\n".join(step.get("run", "") for step in workflow()["jobs"][job]["steps"])
+
+
+def needed(job: str) -> set[str]:
+    """The jobs that have to pass before one begins."""
+    first = set(workflow()["jobs"][job].get("needs", []))
+    return first.union(*(needed(other) for other in first))
+
+
+def test_nothing_is_released_before_everything_has_passed() -> None:
+    assert needed("release") == {"lint", "test", "chart", "images", "e2e"}
+    condition = workflow()["jobs"]["release"]["if"]
+    assert "github.event_name == 'push'" in condition and "ref_type == 'tag'" in condition
+
+
+def test_jobs_call_what_a_developer_calls() -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):", (REPOSITORY / "Makefile").read_text(), re.M))
+    called = {name for job in workflow()["jobs"]
+              for name in re.findall(r"\bmake ([a-z0-9-]+)", steps(job))}
+    assert called >= {"check", "test", "e2e"}
+    assert called <= targets
+
+
+def test_the_chart_and_its_versions_are_pushed_as_tested() -> None:
+    run = steps("release")
+    assert "imagetools create" in run and "docker build " not in run
+    assert "helm push" in run and "oci://ghcr.io/" in run
+    pattern = re.search(r"grep -oP '(.*?)' Dockerfile", run)
+    assert pattern is not None
+    found = re.findall(pattern[1].replace(r"\K", "").replace(r"\S+", r"(\S+)"),
+                       (REPOSITORY / "Dockerfile").read_text(), re.M)
+    assert found == images()
+
+
+def test_the_release_finds_the_line_of_the_registry_in_the_values() -> None:
+    lines = (REPOSITORY / "charts/spy-smile/values.yaml").read_text().splitlines()
+    assert lines.count('  registry: ""') == 1
+
+
+def test_what_is_deployed_by_hand_goes_to_an_environment() -> None:
+    job = workflow()["jobs"]["deploy"]
+    assert job["if"] == "github.event_name == 'workflow_dispatch'"
+    assert job["environment"] == "${{ inputs.environment }}"
+    assert all(other == "deploy" or "workflow_dispatch" in each["if"] or "push" in each["if"]
+               for other, each in workflow()["jobs"].items())
+
+
+def test_images_have_a_list_of_what_is_in_them_and_a_cache() -> None:
+    build = next(step["with"] for step in workflow()["jobs"]["images"]["steps"]
+                 if "build-push-action" in step.get("uses", ""))
+    assert build["sbom"] is True
+    assert build["cache-from"].startswith("type=gha") and "mode=max" in build["cache-to"]
+    assert build["push"] == "${{ github.event_name == 'push' }}"
