@@ -1,8 +1,8 @@
 # One target per image: docker build --target writer -t spy-smile-writer:dev .
 #
 # Each image is the base, a virtual environment with just its own extra of pyproject.toml, kernels
-# that are compiled already, and the folders its entry point imports, in this order, so that a
-# change of code rebuilds one small layer.
+# that are compiled already, and the folders its entry point imports. What changes rarely and what
+# several images have comes first: a change of code rebuilds one small layer.
 #
 #   BASE_IMAGE   a Debian-like image with Python 3.11
 #   BUILD_IMAGE  the same with pip and whatever else builds need; by default BASE_IMAGE
@@ -31,62 +31,58 @@ WORKDIR /app
 
 FROM ${BUILD_IMAGE} AS packages
 WORKDIR /app
+COPY install-packages.sh /usr/local/bin/install-packages
 COPY pyproject.toml constraints.txt ./
-# The project itself is installed without its code: its metadata name the extras. Compiled modules
-# are found stale by their source's digest, not its date, so that a layer is the same at each build.
-ENV SOURCE_DATE_EPOCH=0 \
-    PIP="python -m pip --python /opt/venv/bin/python install --no-cache-dir" \
-    INSTALL="python -m pip --python /opt/venv/bin/python install --no-cache-dir --constraint constraints.txt"
-# A third of what packages weigh is their own tests and parts of Arrow that nothing here calls.
-ENV SLIM="find /opt/venv ( -name tests -o -name libarrow_flight* -o -name _flight.*.so -o -name libarrow_substrait* -o -name _substrait.*.so -o -path */pyarrow/include -o -path */kubernetes/docs -o -path */pydeck/nbextension ) -prune -exec rm -rf {} +"
+# The project itself is installed without its code: its metadata name the extras.
 RUN python -m venv --without-pip /opt/venv && touch README.md
 
 FROM packages AS ingest-packages
-RUN $INSTALL '.[ingest]' && $SLIM
+RUN install-packages '.[ingest]'
 
 FROM packages AS writer-packages
-RUN $INSTALL '.[writer]' && $SLIM
+RUN install-packages '.[writer]'
 
 FROM packages AS migrations-packages
-RUN $INSTALL '.[migrations]' && $SLIM
+RUN install-packages '.[migrations]'
 
 FROM packages AS mlflow-packages
 # The server without the libraries of the models that it stores, but with buckets, PostgreSQL and
 # logins. The bucket's client does not know the date parser of the constraints yet.
-RUN grep -v '^python-dateutil==' constraints.txt > mlflow.txt \
-    && $PIP --constraint mlflow.txt mlflow-skinny \
+RUN sed -i '/^python-dateutil==/d' constraints.txt \
+    && install-packages mlflow-skinny \
         aiohttp alembic cryptography Flask flask-cors graphene gunicorn huey pandas psycopg2-binary \
         SQLAlchemy Flask-WTF==1.3.0 WTForms==3.3.2 boto3==1.44.5 botocore==1.44.5 jmespath==1.1.0 \
         s3transfer==0.19.3 python-dateutil==2.9.0.post0 \
-    && $PIP --constraint mlflow.txt --no-deps mlflow && $SLIM
+    && install-packages --no-deps mlflow
 
+# What the following add to these is a layer of its own, so that images share the rest.
 FROM packages AS smile-packages
-RUN $INSTALL '.[smile]' && $SLIM
+RUN install-packages '.[smile]'
 
 FROM smile-packages AS simulator-packages
-RUN $INSTALL '.[simulator]' && $SLIM
+RUN install-packages '.[simulator]'
 
 FROM smile-packages AS features-packages
-RUN $INSTALL '.[features]' && $SLIM
+RUN install-packages '.[features]'
 
-FROM features-packages AS predictor-packages
-RUN $INSTALL '.[predictor]' && $SLIM
+FROM smile-packages AS predictor-packages
+RUN install-packages '.[predictor]'
 
 FROM smile-packages AS monitor-packages
-RUN $INSTALL '.[monitor]' && $SLIM
+RUN install-packages '.[monitor]'
 
 FROM smile-packages AS dashboard-packages
-RUN $INSTALL '.[dashboard]' && $SLIM
+RUN install-packages '.[dashboard]'
 
 FROM smile-packages AS torch-packages
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN $INSTALL ${TORCH_INDEX:+--extra-index-url ${TORCH_INDEX}} torch mlflow scikit-learn && $SLIM
+RUN install-packages ${TORCH_INDEX:+--extra-index-url ${TORCH_INDEX}} torch mlflow scikit-learn
 
 FROM torch-packages AS model-server-packages
-RUN $INSTALL '.[model-server]' && $SLIM
+RUN install-packages '.[model-server]'
 
 FROM torch-packages AS trainer-packages
-RUN $INSTALL '.[trainer]' && $SLIM
+RUN install-packages '.[trainer]'
 
 # Of the code just what kernels are in, and what compiling them takes.
 FROM base AS kernels
@@ -112,8 +108,9 @@ EXPOSE 9100
 CMD ["python", "-m", "services.ingest"]
 
 FROM runtime AS simulator
-COPY --from=simulator-packages /opt/venv /opt/venv
+COPY --from=smile-packages /opt/venv /opt/venv
 COPY --from=kernels /opt/kernels /opt/kernels
+COPY --from=simulator-packages /opt/added /
 COPY ml ml
 COPY services/__init__.py services/
 COPY services/common services/common
@@ -133,8 +130,9 @@ EXPOSE 9100
 CMD ["python", "-m", "services.writer"]
 
 FROM runtime AS features
-COPY --from=features-packages /opt/venv /opt/venv
+COPY --from=smile-packages /opt/venv /opt/venv
 COPY --from=kernels /opt/kernels /opt/kernels
+COPY --from=features-packages /opt/added /
 COPY ml ml
 COPY services/__init__.py services/
 COPY services/common services/common
@@ -144,8 +142,9 @@ EXPOSE 9100
 CMD ["python", "-m", "services.features"]
 
 FROM runtime AS predictor
-COPY --from=predictor-packages /opt/venv /opt/venv
+COPY --from=smile-packages /opt/venv /opt/venv
 COPY --from=kernels /opt/kernels /opt/kernels
+COPY --from=predictor-packages /opt/added /
 COPY ml ml
 COPY services/__init__.py services/
 COPY services/common services/common
@@ -155,8 +154,9 @@ EXPOSE 9100
 CMD ["python", "-m", "services.predictor"]
 
 FROM runtime AS monitor
-COPY --from=monitor-packages /opt/venv /opt/venv
+COPY --from=smile-packages /opt/venv /opt/venv
 COPY --from=kernels /opt/kernels /opt/kernels
+COPY --from=monitor-packages /opt/added /
 COPY ml ml
 COPY services/__init__.py services/
 COPY services/common services/common
@@ -174,8 +174,10 @@ USER 10001:10001
 CMD ["python", "-m", "sql.migrate"]
 
 FROM runtime AS model-server
-COPY --from=model-server-packages /opt/venv /opt/venv
+COPY --from=smile-packages /opt/venv /opt/venv
 COPY --from=kernels /opt/kernels /opt/kernels
+COPY --from=torch-packages /opt/added /
+COPY --from=model-server-packages /opt/added /
 COPY ml ml
 COPY services/__init__.py services/
 COPY services/common services/common
@@ -187,8 +189,10 @@ EXPOSE 3000
 CMD ["python", "-m", "services.model_server"]
 
 FROM runtime AS trainer
-COPY --from=trainer-packages /opt/venv /opt/venv
+COPY --from=smile-packages /opt/venv /opt/venv
 COPY --from=kernels /opt/kernels /opt/kernels
+COPY --from=torch-packages /opt/added /
+COPY --from=trainer-packages /opt/added /
 COPY ml ml
 ARG SMILE_GIT_COMMIT=unknown
 ENV SMILE_GIT_COMMIT=${SMILE_GIT_COMMIT}
@@ -196,8 +200,9 @@ USER 10001:10001
 ENTRYPOINT ["python", "-m", "ml.train"]
 
 FROM runtime AS dashboard
-COPY --from=dashboard-packages /opt/venv /opt/venv
+COPY --from=smile-packages /opt/venv /opt/venv
 COPY --from=kernels /opt/kernels /opt/kernels
+COPY --from=dashboard-packages /opt/added /
 COPY ml ml
 COPY services/__init__.py services/
 COPY services/common services/common

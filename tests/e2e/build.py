@@ -25,6 +25,8 @@ KUBE = REPOSITORY.parent / "shared" / "kube" / "kube"
 TIMESCALEDB = REPOSITORY.parent / "shared" / "timescaledb"
 TAG = "e2e"
 BUILD_S = 1500
+CONTAINERD = ("ctr", "--address", "/run/kubebox/containerd.sock", "--namespace", "k8s.io")
+"""Of the cluster of `KUBE`, where a further name costs nothing."""
 FULL_BASE = "localhost/python:3.11-slim"
 
 
@@ -39,6 +41,8 @@ class Builder:
     build: tuple[str, ...]
     load: Callable[[str], tuple[str, ...]]
     """The command that hands an image to the cluster."""
+    retag: Callable[[str, str], list[tuple[str, ...]]]
+    """The commands after which the nodes know an image by another name too."""
     arguments: tuple[str, ...] = ()
 
 
@@ -66,12 +70,15 @@ def builder() -> Builder:
                  "TORCH_INDEX=")
         return Builder((str(KUBE), "build", "--timestamp", "0"),
                        lambda image: (str(KUBE), "load", image),
+                       lambda old, new: [(*CONTAINERD, "images", "tag", "--force", old, new)],
                        tuple(word for each in bases for word in ("--build-arg", each)))
-    kind = os.environ.get("KIND_CLUSTER", "smile")
-    if shutil.which("kind") is None:  # the nodes share docker's images, or pull from a registry
-        return Builder(("docker", "buildx", "build", "--load"), lambda _: ("true",))
-    return Builder(("docker", "buildx", "build", "--load"),
-                   lambda image: ("kind", "load", "docker-image", image, "--name", kind))
+    docker = ("docker", "buildx", "build", "--load")
+    if shutil.which("kind") is None:  # the nodes share docker's images
+        return Builder(docker, lambda _: ("true",),
+                       lambda old, new: [("docker", "tag", old, new)])
+    kind = ("kind", "load", "docker-image", "--name", os.environ.get("KIND_CLUSTER", "smile"))
+    return Builder(docker, lambda image: (*kind, image),
+                   lambda old, new: [("docker", "tag", old, new), (*kind, new)])
 
 
 def build(target: str, by: Builder, tag: str = TAG) -> None:
@@ -95,6 +102,14 @@ def build_all(chosen: Sequence[str], say: Callable[[str], None]) -> None:
             loads.append(loader.submit(run, list(by.load(name(target))), BUILD_S))
         for load in loads:
             load.result()
+
+
+def retag_all(chosen: Sequence[str], tag: str) -> None:
+    """Give images a further tag on the nodes."""
+    by = builder()
+    for target in chosen:
+        for command in by.retag(name(target), name(target, tag)):
+            run(list(command), BUILD_S)
 
 
 def run(command: list[str], timeout_s: float) -> None:

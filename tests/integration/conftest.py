@@ -1,4 +1,4 @@
-"""Databases with all migrations: one for each subject that looks at whole tables."""
+"""What tests of several modules are given: a symbol, its tables, databases of their own."""
 
 import contextlib
 
@@ -8,6 +8,19 @@ import pytest
 from services.common.database import Database
 from sql.migrate import apply
 from tests.integration import monitored
+from tests.integration.pipeline import Tables, new_symbol
+
+
+@pytest.fixture
+def symbol():
+    """A symbol that no other test uses."""
+    return new_symbol()
+
+
+@pytest.fixture
+def tables(database_url):
+    """The database that tests share, each with symbols of its own."""
+    return Tables(database_url)
 
 
 def own_database(postgres_url, name):

@@ -20,6 +20,8 @@ from services.common.produce import Producer
 START = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 EXPIRIES = (date(2026, 12, 18), date(2027, 1, 15))
 FORWARD = 600.0
+CONTRACTS = 44
+"""In every chain."""
 
 
 def new_symbol():

@@ -87,7 +87,7 @@ def balance(topic):
         lost = {key for key, count in wanted.items() if rows.get(key, 0) < count}
         doubled = {key for key, count in wanted.items() if rows.get(key, 0) > count}
         unknown = {key for key in rows if key not in wanted and key[2] < newest}
-        if not lost and not unknown or time.monotonic() > deadline:
+        if (not lost and not unknown) or time.monotonic() > deadline:
             break
         time.sleep(2)
     return {"messages": sum(messages.values()), "keys": len(wanted), "rows": sum(rows.values()),

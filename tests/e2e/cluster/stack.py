@@ -1,7 +1,9 @@
 """The steps that the cluster tests share: cluster, namespace, broker, release, books."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -167,9 +169,28 @@ def database_values() -> list[str]:
 
 
 def upgrade(cluster: Cluster, *words: str) -> None:
-    """Upgrade the release to other values."""
-    cluster.helm("upgrade", RELEASE, str(CHART), "--values", str(VALUES), *database_values(),
-                 "--wait", f"--timeout={INSTALL_S}s", *words)
+    """Upgrade the release to other values, the rest as it is; waits unless told otherwise."""
+    cluster.helm("upgrade", RELEASE, str(CHART), "--reuse-values",
+                 f"--timeout={INSTALL_S}s", *(words or ("--wait",)))
+
+
+def restart_node(cluster: Cluster) -> None:
+    """Kill the node's processes and every container, and start what starts by itself."""
+    if not cluster.prefix:
+        if _call("docker", "restart", f"{KIND}-control-plane").returncode:
+            raise Failed(f"{KIND}-control-plane does not restart")
+        return
+    for name in ("kubelet", "containerd", "kube-proxy", "coredns"):
+        pid = Path(f"/run/kubebox/{name}.pid").read_text().split()[0]
+        os.kill(int(pid), signal.SIGKILL)
+    for group in (Path("/sys/fs/cgroup/pids/kubepods"), Path("/sys/fs/cgroup/kubepods")):
+        for file in group.rglob("cgroup.procs") if group.is_dir() else ():
+            for pid in file.read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+    started = _call(str(build.KUBE), "up")
+    if started.returncode:
+        raise Failed(f"the node does not come up: {started.stdout}{started.stderr}")
 
 
 def query(cluster: Cluster, sql: str) -> str:

@@ -3,7 +3,15 @@
 import pytest
 
 from tests.e2e.cluster import stack
-from tests.e2e.cluster.tools import NAMESPACE, RELEASE, component, full, not_ready, release_pods, restarts
+from tests.e2e.cluster.tools import (
+    NAMESPACE,
+    RELEASE,
+    component,
+    full,
+    not_ready,
+    release_pods,
+    restarts,
+)
 
 pytestmark = pytest.mark.e2e
 FIRST_FORECAST_S = 300

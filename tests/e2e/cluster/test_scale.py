@@ -1,0 +1,60 @@
+"""The model server grows under load and shrinks after it, and no request fails."""
+
+import json
+import threading
+
+import pytest
+
+from tests.e2e.cluster import stack
+from tests.e2e.cluster.tools import HERE, eventually, full
+
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
+MOST = 3
+LOAD_S = 240
+THREADS = 4
+SHRINK_S = 180
+
+
+@pytest.fixture(scope="module")
+def autoscaled(release):
+    stack.upgrade(release, "--wait", "--set", "modelServer.autoscaling.enabled=true",
+                  "--set", f"modelServer.autoscaling.maxReplicas={MOST}",
+                  "--set", "modelServer.autoscaling.scaleDownSeconds=20",
+                  "--set", "modelServer.resources.requests.cpu=100m")
+    release.kubectl("apply", "-f", str(HERE / "objects" / "load.yaml"))
+    release.kubectl("wait", "--for=condition=Ready", "pod/load", "--timeout=60s")
+    yield release
+    release.kubectl("delete", "pod", "load", "--force", "--grace-period=0")
+
+
+def pods_ready(cluster):
+    return cluster.get("deployment", full("model-server"))["status"].get("readyReplicas", 0)
+
+
+def test_the_model_server_grows_under_load_and_shrinks_after_it(autoscaled, measured):
+    told = {}
+
+    def ask():
+        told.update(json.loads(autoscaled.kubectl(
+            "exec", "-i", "load", "--", "python", "-", f"http://{full('model-server')}:3000",
+            str(LOAD_S), str(THREADS), given=(HERE / "load.py").read_text(),
+            timeout_s=LOAD_S + 120)))
+
+    crowd = threading.Thread(target=ask)
+    crowd.start()
+    try:
+        eventually(f"{MOST} pods ready", lambda: pods_ready(autoscaled) == MOST, LOAD_S)
+        measured["pods of the model server under load"] = pods_ready(autoscaled)
+    finally:
+        crowd.join()
+    # Pods are taken away while the predictor goes on asking.
+    eventually("one pod again", lambda: autoscaled.get("deployment", full("model-server"))[
+        "status"]["replicas"] == 1, SHRINK_S + 120)
+    measured["load"] = told
+    assert set(told["outcomes"]) == {"200"}, told
+
+
+def test_no_forecast_lacked_the_model_while_pods_came_and_went(autoscaled):
+    fallen = stack.count(autoscaled, "SELECT count(*) FROM predicted_smile WHERE note IS NOT NULL "
+                                     "AND made_at > now() - interval '3 minutes'")
+    assert fallen == 0
