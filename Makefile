@@ -10,16 +10,19 @@ CLUSTER ?= kind
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench platform clean distclean install-local install-dev
+.PHONY: help demo test e2e check bench platform clean distclean install-local install-dev
 
 help:  ## Show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 demo: install-local  ## Run everything on this machine: SOURCE=simulator | "recording FILE" | HOST:PORT
 	@$(VENV)/python -m local up --source "$(SOURCE)" --speed $(SPEED) $(ARGS)
 
 test: check  ## Run all tests that this machine can run, after the checks
 	$(VENV)/python -m pytest $(ARGS)
+
+e2e: install-dev  ## Run the chart on a cluster: KUBECONFIG's, ../shared/kube's or kind's; ARGS=--long for all
+	$(VENV)/python -m pytest tests/e2e/cluster $(ARGS)
 
 check: install-dev  ## Lint and type-check
 	$(VENV)/ruff check .

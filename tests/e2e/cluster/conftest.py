@@ -15,7 +15,7 @@ from tests.e2e.cluster import stack
 from tests.e2e.cluster.tools import NAMESPACE, Cluster, find
 
 ORDER = ("test_install", "test_dashboard", "test_upgrade", "test_faults", "test_node", "test_scale",
-         "test_bad_input", "test_uninstall")
+         "test_bad_input", "test_full_volume", "test_uninstall")
 LOCK = Path("/tmp/spy-smile-e2e.lock")
 MEASURED: dict[str, Any] = {}
 """What the tests measure, told at the end."""
