@@ -1,13 +1,14 @@
 """What tests of several modules are given: a symbol, its tables, databases of their own."""
 
 import contextlib
+from datetime import timedelta
 
 import psycopg2
 import pytest
 
 from services.common.database import Database
 from sql.migrate import apply
-from tests.integration import monitored
+from tests.integration import dashboard_rows, monitored
 from tests.integration.pipeline import Tables, new_symbol
 
 
@@ -52,3 +53,13 @@ def monitor_db(monitor_url):
     """That database, emptied and open."""
     with Database(monitor_url, "test") as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def dashboard_url(postgres_url):
+    """A database of its own, for the pages choose among all symbols: half an hour of one."""
+    own = own_database(postgres_url, "dashboard")
+    dashboard_rows.write(own, [
+        dashboard_rows.NOW - timedelta(seconds=dashboard_rows.STEP_S * back)
+        for back in range(dashboard_rows.COUNT - 1, -1, -1)])
+    return own

@@ -21,6 +21,9 @@ EXPIRY_DAYS = (1, 3, 7, 14, 30, 60)
 SPOT = 671.4
 MODEL_NAMES = {"champion": "smile", "shadow": "smile.shadow", "baseline": "filtered_persistence"}
 VERSIONS = {"champion": "3", "shadow": "4", "baseline": "1"}
+NOW = datetime(2025, 12, 16, 15, 30, tzinfo=UTC)
+STEP_S, COUNT = 20, 100
+"""Half an hour before `NOW`, as the tests of queries and pages see it."""
 
 
 def expiries(day: date) -> list[date]:
