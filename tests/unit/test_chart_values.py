@@ -26,6 +26,45 @@ from tests.unit.helm_chart import CHART, Object, run
     ("monitor.retrain.cooldownSeconds=0", "/monitor/retrain/cooldownSeconds"),
     ("monitor.retrain.enabled=true,trainer.enabled=false", "/trainer/enabled"),
     ("monitor.retrain.enabled=true,monitor.env.SMILE_RETRAIN=off", "/monitor/env/SMILE_RETRAIN"),
+    ("kafka.mode=confluent", "/kafka/mode"),
+    ("kafka.existingSecret=My Secret", "/kafka/existingSecret"),
+    ("kafka.topics.partitions=0", "/kafka/topics/partitions"),
+    ("kafka.strimzi.replicas=many", "/kafka/strimzi/replicas"),
+    ("writer.replicas=4", "writer.replicas"),
+    ("predictor.autoscaling.maxReplicas=9", "predictor.autoscaling.maxReplicas"),
+    ("features.autoscaling.mode=hpa,features.autoscaling.minReplicas=3,"
+     "features.autoscaling.maxReplicas=2", "features.autoscaling.minReplicas"),
+    ("writer.autoscaling.mode=lag", "/writer/autoscaling/mode"),
+    ("writer.autoscaling.maxReplica=2", "maxReplica"),
+    ("modelServer.autoscaling.minReplicas=5", "modelServer.autoscaling.minReplicas"),
+    ("modelServer.autoscaling.targetCPUUtilizationPercentage=0",
+     "/modelServer/autoscaling/targetCPUUtilizationPercentage"),
+    ("gateway.enabled=true", "/gateway/image"),
+    ("gateway.enabled=true,gateway.image=ib", "/gateway/existingSecret"),
+    ("gateway.mode=demo", "/gateway/mode"),
+    ("mlflow.ingress.enabled=true,mlflow.ingress.host=m.example.com", "/mlflow/auth/enabled"),
+    ("mlflow.ingress.enabled=true,mlflow.auth.enabled=true", "/mlflow/ingress/host"),
+    ("mlflow.httpRoute.enabled=true", "/mlflow/auth/enabled"),
+    ("mlflow.artifacts.mode=s3", "/mlflow/artifacts/destination"),
+    ("mlflow.artifacts.destination=models", "/mlflow/artifacts/destination"),
+    ("mlflow.mode=external,mlflow.trackingUri=http://m,mlflow.auth.enabled=true",
+     "/mlflow/auth/existingSecret"),
+    ("dashboard.httpRoute.enabled=true", "/dashboard/httpRoute/parentRefs"),
+    ("dashboard.ingress.path=smile", "/dashboard/ingress/path"),
+    ("dashboard.ingress.enabled=true,dashboard.httpRoute.enabled=true,"
+     "dashboard.httpRoute.path=/other,dashboard.httpRoute.parentRefs[0].name=web",
+     "dashboard.httpRoute.path"),
+    ("networkPolicy.metricsFrom[0].pods=all", "pods"),
+    ("networkPolicy.outside.kafka.ports={http}", "/networkPolicy/outside/kafka/ports/0"),
+    ("tests.forecastAgeSeconds=-1", "/tests/forecastAgeSeconds"),
+    ("writer.env.SMILE_DATABASE_URL=postgresql://smile:secret@host/smile",
+     "SMILE_DATABASE_URL"),
+    ("gateway.env.TWS_PASSWORD=secret", "TWS_PASSWORD"),
+    ("writer.env.smile=1", "smile"),
+    ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
+    ("writer.resources.limit.memory=1Gi", "limit"),
+    ("trainer.firstModel.hours=0", "/trainer/firstModel/hours"),
+    ("simulator.enabled=false,gateway.enabled=false", "/ingest/gateway/host"),
 ])
 def test_a_bad_value_is_refused_by_name(setting: str, named: str) -> None:
     done = run("template", "smile", CHART, "--set", setting)
@@ -34,6 +73,13 @@ def test_a_bad_value_is_refused_by_name(setting: str, named: str) -> None:
 
 
 # --- the values themselves
+
+def test_what_a_bad_value_has_beside_its_name_is_not_told() -> None:
+    done = run("template", "smile", CHART, "--set",
+               "writer.env.SMILE_DATABASE_URL=postgresql://smile:hunter2@host/smile")
+    assert done.returncode != 0
+    assert "hunter2" not in done.stderr
+
 
 def test_every_value_has_a_comment_above() -> None:
     lines = (CHART / "values.yaml").read_text().splitlines()
