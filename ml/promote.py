@@ -159,7 +159,8 @@ def report(decision: Decision) -> None:
         console = Console(width=120)
     if decision.verdict.horizons:
         console.print(as_table(decision))
-    console.print(f"version {decision.version} {outcome(decision)}", highlight=False)
+    console.print(f"version {decision.version} {outcome(decision)}", highlight=False,
+                  soft_wrap=True)  # whoever follows the trainer keeps its last line
 
 
 def outcome(decision: Decision) -> str:
