@@ -21,6 +21,9 @@ VALUES = [CHART / "values.yaml", *sorted((CHART / "ci").glob("*.yaml")),
 IDS = [f"{path.parent.name}/{path.stem}" for path in VALUES]
 EXTERNAL = CHART / "ci" / "external-values.yaml"
 FULL = CHART / "ci" / "full-values.yaml"
+NATIVE = {"v1", "apps/v1", "batch/v1", "policy/v1", "autoscaling/v2", "networking.k8s.io/v1",
+          "rbac.authorization.k8s.io/v1"}
+"""Versions of objects that every cluster knows."""
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Object = dict[str, Any]

@@ -9,11 +9,9 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.unit.helm_chart import FULL, IDS, LOADER, SHARED, VALUES, Object, render
+from tests.unit.helm_chart import FULL, IDS, LOADER, NATIVE, SHARED, VALUES, Object, render
 
 CRDS = SHARED / "schemas" / "crds"
-NATIVE = {"v1", "apps/v1", "batch/v1", "policy/v1", "autoscaling/v2", "networking.k8s.io/v1",
-          "rbac.authorization.k8s.io/v1"}
 KINDS = ["Kafka", "KafkaNodePool", "KafkaTopic", "KafkaUser", "ScaledObject",
          "TriggerAuthentication", "PodMonitor", "PrometheusRule", "HTTPRoute"]
 
