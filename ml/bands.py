@@ -25,14 +25,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ml.baselines import band_at, on_grid
 from ml.smile.grid import MAX_VOL, MIN_VOL
 from ml.smile.grid_repair import has_butterfly, repair
-from ml.types import Floats
+from ml.types import Floats, Ints
 
-Ints = NDArray[np.int64]
 LEVEL = 0.9
 """Share of mids that a band is to hold."""
 RATE = 0.3

@@ -7,11 +7,12 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from ml.dataset import Ints, Samples
+from ml.dataset import Samples
 from ml.errors import TrainingDataError
 from ml.features import WINDOW_FEATURES
 from ml.folds import Part
 from ml.forecaster import scaled
+from ml.types import Ints
 
 KEPT_BYTES = 256 * 2**20
 """A part whose windows take no more is scaled once and kept; a larger one is read each time."""

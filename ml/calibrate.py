@@ -14,13 +14,13 @@ from functools import lru_cache
 import numpy as np
 
 from ml.baselines import band_at, on_grid
-from ml.dataset import Dataset, Ints
+from ml.dataset import Dataset
 from ml.errors import TrainingDataError
 from ml.evidence import MIN_BLOCKS, blocks, clustered_error
 from ml.folds import Part
 from ml.smile.grid import vol_at
 from ml.spread import spread
-from ml.types import Floats
+from ml.types import Floats, Ints
 
 MOST_FORECASTS = 4000
 """Forecasts of a horizon whose quotes are looked at, evenly spaced: enough for a quantile."""

@@ -23,10 +23,10 @@ from ml.args import DataArgs
 from ml.errors import TrainingDataError
 from ml.growing import SPILL_BYTES, Store
 from ml.history import Series
-from ml.sampling import TOLERANCE, Ints, draw
-from ml.types import Bools, Floats
+from ml.sampling import TOLERANCE, draw
+from ml.types import Bools, Floats, Ints
 
-__all__ = ["TOLERANCE", "Dataset", "Ints", "Key", "Observations", "Samples", "make_dataset"]
+__all__ = ["TOLERANCE", "Dataset", "Key", "Observations", "Samples", "make_dataset"]
 
 Key = tuple[str, date]
 """Symbol and expiry."""

@@ -2,12 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ml.calendar import NEW_YORK
-from ml.types import Floats
-
-Ints = NDArray[np.int64]
+from ml.types import Floats, Ints
 
 
 def days(at_s: Floats) -> Ints:

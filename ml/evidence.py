@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from ml.dataset import Ints
-from ml.types import Floats
+from ml.types import Floats, Ints
 
 MIN_BLOCKS = 30
 """Independent stretches of time, each a horizon long, that evidence must span. With fewer, errors

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 Settlement = Literal["AM", "PM"]
 ForwardSource = Literal["parity", "blend", "term structure"]
 Violation = Literal["butterfly", "calendar", "lee"]

@@ -12,10 +12,10 @@ from ml.baselines.filters import (
 )
 from ml.baselines.linear import LinearBaseline, as_tuples
 from ml.baselines.moments import Moments, Rows, moments
-from ml.dataset import Dataset, Ints
+from ml.dataset import Dataset
 from ml.evidence import MIN_BLOCKS, blocks
 from ml.folds import Part
-from ml.types import Floats
+from ml.types import Floats, Ints
 
 
 def fit_baselines(dataset: Dataset, part: Part, points: Floats) -> tuple[LinearBaseline, ...]:

@@ -13,11 +13,11 @@ from ml.dataset import Dataset, Observations
 from ml.errors import TrainingDataError
 from ml.evaluation.forecasts import Forecasts, band_scales, pieces
 from ml.evaluation.observed import LOWER, UPPER, Quotes, at_targets, edges_at, vols_at
-from ml.evaluation.records import DAY_EDGES, MODEL, SESSION_EDGES, Buckets, Ints, Records, Tally
+from ml.evaluation.records import DAY_EDGES, MODEL, SESSION_EDGES, Buckets, Records, Tally
 from ml.features import DEVIATIONS
 from ml.growing import Store
 from ml.smile.grid import MAX_VOL, MIN_VOL
-from ml.types import Floats
+from ml.types import Floats, Ints
 
 if TYPE_CHECKING:
     from ml.walk import Walked  # brings torch, which live scoring goes without

@@ -8,9 +8,9 @@ import numpy as np
 from ml.bands import Issued, adapt
 from ml.baselines import LinearBaseline
 from ml.dataset import Dataset
-from ml.evaluation.observed import LOWER, UPPER, Ints, Singles, at_targets, edges_at
+from ml.evaluation.observed import LOWER, UPPER, Singles, at_targets, edges_at
 from ml.growing import Store
-from ml.types import Bools, Floats
+from ml.types import Bools, Floats, Ints
 
 PIECE = 1024
 """Forecasts taken at a time."""

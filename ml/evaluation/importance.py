@@ -12,9 +12,8 @@ import numpy as np
 
 from ml.contract import MEDIAN
 from ml.dataset import Dataset
-from ml.evaluation.records import Ints
 from ml.folds import Part
-from ml.types import Floats
+from ml.types import Floats, Ints
 
 if TYPE_CHECKING:
     from ml.walk import Walked

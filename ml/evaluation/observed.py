@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from ml.contract import MEDIAN
 from ml.dataset import Observations
 from ml.smile.grid import ATM_INDEX, GRID_SIZE, GRID_Z, LEE_SLOPE, spline
-from ml.types import Floats
+from ml.types import Floats, Ints
 
-Ints = NDArray[np.int64]
 Singles = NDArray[np.float32]
 LOWER, UPPER = 0, 2
 """Places of a band's ends among the quantiles."""

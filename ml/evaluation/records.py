@@ -9,12 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ml.contract import QUANTILES
-from ml.types import Floats
+from ml.types import Floats, Ints
 
-Ints = NDArray[np.int64]
 MODEL = "model"
 LOSSES = ("squared", "absolute", "qlike")
 BAND = ("below_lower", "below_median", "below_upper", "pinball", "width",

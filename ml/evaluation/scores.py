@@ -20,11 +20,10 @@ from ml.evaluation.records import (
     MONEYNESS,
     SPREAD_EDGES,
     TIME_OF_DAY,
-    Ints,
     Records,
 )
 from ml.evaluation.significance import diebold_mariano, r2_interval
-from ml.types import Bools, Floats
+from ml.types import Bools, Floats, Ints
 
 BP = 1e4
 EVERYTHING = "all"

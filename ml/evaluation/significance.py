@@ -10,12 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from ml.types import Floats
+from ml.types import Floats, Ints
 
-Ints = NDArray[np.int64]
 NIGHT_S = 6 * 3600.0
 """Instants further apart than this are of different sessions."""
 MIN_FREEDOM = 1.0
