@@ -3,9 +3,8 @@
 Both go through `Surfaces`, so that the same instants in the same order come out the same.
 """
 
-import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 
 from ml.pricing import conventions as symbols
@@ -60,9 +59,3 @@ class Surfaces:
 
     def __len__(self) -> int:
         return len(self._last)
-
-
-def by_instant(chains: Iterable[ChainQuotes]) -> Iterator[list[ChainQuotes]]:
-    """The chains of each symbol and instant, of chains in the order of `iter_chains`."""
-    for _, group in itertools.groupby(chains, key=lambda chain: (chain.at, chain.symbol)):
-        yield list(group)

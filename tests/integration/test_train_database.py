@@ -13,8 +13,9 @@ from ml.dataset import make_dataset
 from ml.errors import TrainingDataError, UnavailableError
 from ml.features import surface_features
 from ml.history import days_from_database, days_from_quotes
-from ml.instants import Surfaces, by_instant
-from ml.quotes.format import iter_chains, read_quotes, write_quotes
+from ml.instants import Surfaces
+from ml.quotes.format import iter_chains, write_quotes
+from ml.quotes.merged import instants, survey
 from services.common.database import upsert
 from services.features.row import feature_row
 from services.features.step import COLUMNS, KEY, TABLE, table_row
@@ -41,8 +42,8 @@ def quotes(tmp_path_factory):
 def rows(quotes):
     """The same as the features stage makes them."""
     surfaces, made = Surfaces(), []
-    for instant in by_instant(iter_chains(read_quotes(quotes))):
-        smiles = surfaces.build(instant).smiles
+    for _, [frame] in instants(survey([quotes])):
+        smiles = surfaces.build(list(iter_chains(frame))).smiles
         made += [feature_row(smile, features, "simulated")
                  for smile, features in zip(smiles, surface_features(smiles), strict=True)]
     return made

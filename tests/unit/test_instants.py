@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from ml import instants
-from ml.instants import Surfaces, by_instant
+from ml.instants import Surfaces
 from ml.pricing.conventions import conventions
 from ml.smile.surface import build_surface
 from tests.unit.chains import make_chain
@@ -91,13 +91,3 @@ def test_what_has_expired_is_dropped():
     surfaces.build([chain(at=AT + (NEAR - AT.date() + timedelta(days=1)), expiry=FAR)])
 
     assert len(surfaces) == 2
-
-
-def test_chains_are_gathered_by_symbol_and_instant():
-    later = AT + timedelta(minutes=1)
-    chains = [chain(symbol="QQQ"), chain(symbol="SPY"), chain(symbol="SPY", expiry=FAR),
-              chain(at=later, symbol="SPY")]
-
-    assert [[(one.symbol, one.at, one.expiry) for one in group]
-            for group in by_instant(chains)] == [
-        [("QQQ", AT, NEAR)], [("SPY", AT, NEAR), ("SPY", AT, FAR)], [("SPY", later, NEAR)]]
