@@ -55,6 +55,15 @@ def pick_feed(feeds: list[Feed]) -> Feed:
     return by_name[st.selectbox("Symbol", list(by_name), key="symbol")]
 
 
+def feed_and_its_age(feeds: list[Feed]) -> Feed:
+    """The head of a page with no other control: the symbol, and beside it how old its data is."""
+    picker, status = st.columns([1, 5], vertical_alignment="bottom")
+    with picker:
+        feed = pick_feed(feeds)
+    status.markdown(" ".join(feed_badges(feed, age_of(feed))))
+    return feed
+
+
 def pick_expiry(symbol: str, today: date) -> date | None:
     """The expiry control, nearest first."""
     picked: date | None = st.selectbox(

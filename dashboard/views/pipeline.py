@@ -17,10 +17,7 @@ def draw() -> None:
     feeds = widgets.feed_or_message()
     if not feeds:
         return
-    picker, status = st.columns([1, 5], vertical_alignment="bottom")
-    with picker:
-        feed = widgets.pick_feed(feeds)
-    status.markdown(" ".join(widgets.feed_badges(feed, widgets.age_of(feed))))
+    feed = widgets.feed_and_its_age(feeds)
     activity = load.table_activity(feed.symbol, RECENT_MIN)
     for box, stage in zip(st.columns(len(activity)), activity.to_dict("records"), strict=True):
         box.metric(STAGES[stage["table"]], _rate(int(stage["rows"])),

@@ -14,10 +14,7 @@ def draw() -> None:
     feeds = widgets.feed_or_message()
     if not feeds:
         return
-    picker, status = st.columns([1, 5], vertical_alignment="bottom")
-    with picker:
-        feed = widgets.pick_feed(feeds)
-    status.markdown(" ".join(widgets.feed_badges(feed, widgets.age_of(feed))))
+    feed = widgets.feed_and_its_age(feeds)
     smiles = load.term_structure(feed.symbol)
     table = frames.term_points(smiles)
     if table["atm_vol"].isna().all():
