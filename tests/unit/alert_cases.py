@@ -64,9 +64,9 @@ CASES = [
     fires("SmileFeedDown", "open", "10m", OPEN, (FEED, "0x200")),
     silent("SmileFeedDown", "closed", "10m", CLOSED, (FEED, "0x200")),
     silent("SmileFeedDown", "up", "10m", OPEN, (FEED, "1x200")),
-    fires("SmileQuotesOld", "minutes old", "10m", OPEN, (AGE, "90x200")),
-    silent("SmileQuotesOld", "seconds old", "10m", OPEN, (AGE, "3x200")),
-    silent("SmileQuotesOld", "old, but closed", "10m", CLOSED, (AGE, "9000x200")),
+    fires("SmileQuotesOld", "minutes old", "20m", OPEN, (AGE, "300x200")),
+    silent("SmileQuotesOld", "seconds old", "20m", OPEN, (AGE, "3x200")),
+    silent("SmileQuotesOld", "old, but closed", "20m", CLOSED, (AGE, "9000x200")),
 
     fires("SmileForecastsSlow", "two in a hundred take two to five seconds", "30m",
           (LATENCY % "1.0", "0+98x200"), (LATENCY % "5.0", "0+100x200"),
