@@ -2,7 +2,13 @@
 
 import fnmatch
 import json
+import os
 import posixpath
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +173,33 @@ def test_a_synced_pod_has_its_code_in_a_volume_and_begins_it_anew(artifact: Obje
     (hook,) = artifact["sync"]["hooks"]["after"]
     assert "/tmp/child" in hook["container"]["command"][-1]
     assert "/tmp/child" in main["command"][2]
+
+
+def test_the_loop_begins_an_ended_process_anew_and_ends_when_told(tmp_path: Path) -> None:
+    pod = pick(render(development__sync="true"), "Deployment", "-writer")["spec"]["template"]
+    shell, option, script = containers(pod)[1]["command"][:3]
+    script = script.replace("/tmp/child", str(tmp_path / "child"))
+    code = tmp_path / "code.py"
+    code.write_text("import time; print('old', flush=True); time.sleep(60)")
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        loop = subprocess.Popen([shell, option, script, "sh", sys.executable, code], stdout=output)
+    until(lambda: "old" in log.read_text())
+    code.write_text("import time; print('new', flush=True); time.sleep(60)")
+    os.kill(int((tmp_path / "child").read_text()), signal.SIGTERM)
+    until(lambda: "new" in log.read_text())
+    loop.terminate()
+    loop.wait(10)
+    child = int((tmp_path / "child").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+def until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_without_development_code_is_the_images_own() -> None:
