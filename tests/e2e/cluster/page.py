@@ -16,11 +16,12 @@ import sys
 import time
 from collections.abc import Iterator
 
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, sync_playwright
 
 from tests.e2e.cluster.tools import NAMESPACE
 
-PATIENCE_MS = 120_000
+PATIENCE_MS = 90_000
 
 
 @contextlib.contextmanager
@@ -80,10 +81,16 @@ def main() -> int:
             executable_path=browser,
             args=["--no-sandbox", f"--host-resolver-rules=MAP {chosen.host} 127.0.0.1"])
         page = chromium.new_page(viewport={"width": 1400, "height": 1200})
-        seen = look(page, f"http://{chosen.host}:{port}{chosen.path}")
-        if chosen.screenshot:
-            page.screenshot(path=chosen.screenshot)
-        chromium.close()
+        try:
+            seen = look(page, f"http://{chosen.host}:{port}{chosen.path}")
+        except PlaywrightError as error:
+            text = page.inner_text("body") if page.locator("body").count() else ""
+            print(f"{error}\non the page: {text[:2000]}", file=sys.stderr)
+            return 1
+        finally:
+            if chosen.screenshot:
+                page.screenshot(path=chosen.screenshot)
+            chromium.close()
     json.dump(seen, sys.stdout)
     return 0
 

@@ -14,5 +14,5 @@ fi
 exec postgres -D "$PGDATA" -h '*' -k /var/run/postgresql \
     -c shared_preload_libraries=timescaledb -c "dynamic_library_path=/opt/timescaledb/lib:\$libdir" \
     -c "extension_control_path=/opt/timescaledb:\$system" -c timescaledb.telemetry_level=off \
-    -c timescaledb.max_background_workers=4 -c max_connections=100 -c shared_buffers=64MB \
+    -c timescaledb.max_background_workers=8 -c max_worker_processes=16 -c max_connections=100 -c shared_buffers=64MB \
     -c max_wal_size=512MB -c jit=off -c timezone=UTC
