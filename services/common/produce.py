@@ -1,5 +1,6 @@
 """Producing to Kafka: idempotent, acknowledged by all replicas, with backpressure."""
 
+import re
 from collections.abc import Mapping
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -10,18 +11,23 @@ from services.common.errors import ServiceError, SettingsError, Unavailable
 
 FLUSH_SECONDS = 30.0
 DEAD_LETTER_BYTES = 500_000
+_COMMA = re.compile(r"(?<!\\),")
 
 
 def options(text: str) -> dict[str, str]:
-    """Parse `kafka_options`: "a=b,c=d".
+    """Parse `kafka_options`: "a=b,c=d"; a comma in a value is written "\\,".
+
+    >>> options(r"sasl.username=me,sasl.password=a\\,b")
+    {'sasl.username': 'me', 'sasl.password': 'a,b'}
 
     Raises:
-        SettingsError: a part is not key=value.
+        SettingsError: a part is not key=value; it is not told, for it may be half a password.
     """
-    parts = [part.partition("=") for part in text.split(",") if part.strip()]
-    for key, equals, _ in parts:
+    parts = [part.replace("\\,", ",").partition("=") for part in _COMMA.split(text) if part.strip()]
+    for place, (_, equals, _) in enumerate(parts, start=1):
         if not equals:
-            raise SettingsError(f"SMILE_KAFKA_OPTIONS: {key.strip()!r} is not key=value")
+            raise SettingsError(f"SMILE_KAFKA_OPTIONS: its part {place}, of those between commas, "
+                                "is not key=value; a comma in a value is written \\,")
     return {key.strip(): value.strip() for key, _, value in parts}
 
 

@@ -20,7 +20,9 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
 
 
-_SECRET = re.compile(r"(?<=://)[^']*(?=@)|(?<=password=)[^,']*")
+# A backslash before a comma, which repr doubles, keeps the comma in the option's value.
+_SECRET = re.compile(r"(?<=://)[^']*(?=@)"
+                     r"|(?:(?<=password=)|(?<=secret=)|(?<=pem=))(?:\\\\,|[^,'])*")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

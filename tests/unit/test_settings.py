@@ -4,6 +4,7 @@ import pytest
 from msgspec import Meta
 
 from services.common.errors import SettingsError
+from services.common.produce import options
 from services.common.settings import DatabaseSettings, KafkaSettings, Settings, load
 
 
@@ -52,3 +53,27 @@ def test_repr_masks_the_password_of_an_option():
 
     assert "hunter2" not in repr(settings)
     assert "linger.ms=1" in repr(settings)
+
+
+@pytest.mark.parametrize("option", [
+    r"sasl.password=one\,hunter2", "sasl.oauthbearer.client.secret=hunter2",
+    "ssl.key.pem=hunter2", "ssl.key.password=hunter2"])
+def test_repr_masks_all_of_an_option_s_secret(option):
+    settings = load(KafkaSettings, {"SMILE_KAFKA_BOOTSTRAP": "b:9092",
+                                    "SMILE_KAFKA_OPTIONS": f"{option},linger.ms=1"})
+
+    assert "hunter2" not in repr(settings)
+    assert "linger.ms=1" in repr(settings)
+
+
+def test_options_of_kafka_may_have_commas_in_their_values():
+    assert options(r"sasl.username=me, sasl.password=a\,b=c,linger.ms=1") == {
+        "sasl.username": "me", "sasl.password": "a,b=c", "linger.ms": "1"}
+    assert options("") == {}
+
+
+def test_half_an_option_is_refused_by_its_place_for_it_may_be_half_a_password():
+    with pytest.raises(SettingsError, match="SMILE_KAFKA_OPTIONS: its part 2") as refused:
+        options("sasl.password=one,hunter2")
+
+    assert "hunter2" not in str(refused.value)
