@@ -4,13 +4,17 @@
 `NNN_name.timescale-community.sql` where it is moreover not the Apache build, which refuses
 columnstore and jobs. A migration skipped today is applied once its server can run it.
 
-    python -m sql.migrate        # SMILE_DATABASE_URL
+    python -m sql.migrate        # SMILE_DATABASE_URL, SMILE_MIGRATE_WAIT_SECONDS
 """
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import psycopg2
+import structlog
+from msgspec import Meta
 from psycopg2.extensions import connection as Connection
 
 from services.common import logs
@@ -23,6 +27,17 @@ FOLDER = Path(__file__).parent
 LOCK = 7_405_129  # any constant: two runners at once wait for each other
 BOOK = """CREATE TABLE IF NOT EXISTS schema_migrations (
     name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"""
+
+
+PAUSE_S = 1.0
+log = structlog.stdlib.get_logger(__name__)
+
+
+class MigrateSettings(DatabaseSettings, frozen=True, kw_only=True):
+    """Settings of the migrations; each is read from `SMILE_<NAME>`."""
+
+    migrate_wait_seconds: Annotated[float, Meta(ge=0)] = 0.0
+    """How long to wait for a database that does not answer yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,21 @@ def apply(url: str, folder: Path = FOLDER) -> Outcome:
         return _apply(database, sorted(folder.glob("[0-9]*.sql")))
     finally:
         database.close()
+
+
+def apply_patiently(url: str, wait_s: float, folder: Path = FOLDER) -> Outcome:
+    """As `apply`, once the database answers; raises as it does after `wait_s` without an answer."""
+    deadline, said = time.monotonic() + wait_s, False
+    while True:
+        try:
+            return apply(url, folder)
+        except Unavailable as error:
+            if time.monotonic() >= deadline:
+                raise
+            if not said:
+                log.info("waiting", why=str(error), at_most_s=wait_s)
+            said = True
+            time.sleep(PAUSE_S)
 
 
 def _apply(database: Connection, files: list[Path]) -> Outcome:
@@ -99,8 +129,9 @@ def _run(database: Connection, file: Path) -> None:
 
 def main() -> None:
     """Apply what is missing and say what was done."""
-    log = logs.set_up("migrations")
-    outcome = apply(load(DatabaseSettings).database_url)
+    logs.set_up("migrations")
+    settings = load(MigrateSettings)
+    outcome = apply_patiently(settings.database_url, settings.migrate_wait_seconds)
     log.info("migrations applied", applied=outcome.applied, skipped=outcome.skipped)
     if outcome.skipped:
         log.warning("this server has no (full) TimescaleDB: plain tables are used instead")

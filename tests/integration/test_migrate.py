@@ -86,3 +86,26 @@ def test_a_migration_that_fails_leaves_nothing_and_is_named(database_url, tmp_pa
 def test_a_server_that_does_not_answer_is_one_sentence():
     with pytest.raises(Unavailable, match="the database does not answer"):
         migrate.apply("postgresql://nobody@127.0.0.1:1/none")
+
+
+def test_a_database_that_does_not_answer_yet_is_waited_for(make_database, monkeypatch):
+    url, tries = make_database(), []
+
+    def connect(given):
+        tries.append(given)
+        if len(tries) < 3:
+            raise psycopg2.OperationalError("the database system is starting up")
+        return real(given)
+
+    real = psycopg2.connect
+    monkeypatch.setattr(migrate.psycopg2, "connect", connect)
+    monkeypatch.setattr(migrate, "PAUSE_S", 0.01)
+
+    assert migrate.apply_patiently(url, 30).applied
+    assert len(tries) == 3
+
+
+def test_waiting_ends_with_what_is_lacking(monkeypatch):
+    monkeypatch.setattr(migrate, "PAUSE_S", 0.01)
+    with pytest.raises(Unavailable, match="does not answer"):
+        migrate.apply_patiently("postgresql://me@127.0.0.1:1/smile", 0.1)
