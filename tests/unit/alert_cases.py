@@ -20,7 +20,8 @@ SMILES = 'smile_features_smiles_total{namespace="NAMESPACE", reason="%s"}'
 VIOLATED = 'smile_features_arbitrage_violations_total{namespace="NAMESPACE", kind="butterfly"}'
 SERVER = ('up{namespace="NAMESPACE", component="model-server", pod="server-1"}', "1x200")
 VERSION = 'smile_model_server_version{namespace="NAMESPACE", model="smile", alias="%s"}'
-REQUESTS = 'bentoml_service_request_total{namespace="NAMESPACE", http_response_code="%s"}'
+REQUESTS = ('bentoml_service_request_total{namespace="NAMESPACE", endpoint="%s", '
+            'http_response_code="%s"}')
 RETRAINED = 'smile_monitor_retrainings_total{namespace="NAMESPACE", outcome="%s"}'
 JOB = 'kube_job_status_%s{namespace="NAMESPACE", job_name="smile-spy-smile-trainer-29390"}'
 STREAM = 'namespace="NAMESPACE", symbol="SPY", source="live", '
@@ -116,8 +117,11 @@ CASES = [
     silent("SmileModelServerSlow", "fifty milliseconds", "30m",
            (ROUND_TRIP % "0.05", "0+100x200"), (ROUND_TRIP % "+Inf", "0+100x200")),
     fires("SmileModelServerErrors", "one in ten", "30m",
-          (REQUESTS % "200", "0+90x200"), (REQUESTS % "500", "0+10x200")),
-    silent("SmileModelServerErrors", "none", "30m", (REQUESTS % "200", "0+90x200")),
+          (REQUESTS % ("/forecast", "200"), "0+90x200"),
+          (REQUESTS % ("/forecast", "500"), "0+10x200")),
+    silent("SmileModelServerErrors", "none", "30m", (REQUESTS % ("/forecast", "200"), "0+90x200")),
+    silent("SmileModelServerErrors", "probes before there is a champion", "30m",
+           (REQUESTS % ("/livez", "200"), "0+6x200"), (REQUESTS % ("/readyz", "503"), "0+12x200")),
     fires("SmileRetrainingFailed", "the first", "15m", (RETRAINED % "failed", "_x10 1x200")),
     fires("SmileRetrainingFailed", "another, nothing seen of its end", "2h",
           (RETRAINED % "lost", "1x100 2x200")),
