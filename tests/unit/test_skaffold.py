@@ -4,6 +4,7 @@ import fnmatch
 import json
 import os
 import posixpath
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,6 +73,18 @@ def test_a_wrong_field_is_noticed() -> None:
     config["build"]["artifacts"][0]["docker"]["stage"] = "ingest"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(config, json.loads(SCHEMA.read_text()))
+
+
+@pytest.mark.parametrize("profiles", PROFILES, ids="+".join)
+def test_skaffold_itself_reads_it(profiles: list[str]) -> None:
+    program = shutil.which("skaffold")
+    if program is None:
+        pytest.skip("skaffold is not installed")
+    done = subprocess.run(
+        [program, "diagnose", "--yaml-only", "--update-check=false", "--interactive=false",
+         "--profile", ",".join(profiles)],
+        text=True, capture_output=True, check=False, cwd=REPOSITORY)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("profiles", PROFILES, ids="+".join)
