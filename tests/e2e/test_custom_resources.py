@@ -5,7 +5,6 @@ something, an error planted in one of each kind of custom resource is to be refu
 """
 
 import copy
-import fcntl
 import json
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,8 +14,7 @@ import pytest
 import yaml
 
 from tests.e2e.cluster import stack
-from tests.e2e.cluster.conftest import LOCK
-from tests.e2e.cluster.tools import Cluster, eventually, find
+from tests.e2e.cluster.tools import Cluster, eventually
 from tests.unit.helm_chart import (
     FULL,
     IDS,
@@ -80,23 +78,6 @@ PLANTED: list[tuple[str, Callable[[Object], None], str]] = [
     ("PrometheusRule", odd_patience, "spec.groups[0].rules[0].for"),
     ("HTTPRoute", unknown_match, "spec.rules[0].matches[0].path.type"),
 ]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """A cluster that is up; down again at the end if it was down, and nobody else uses it."""
-    found = find()
-    if isinstance(found, str):
-        pytest.skip(found)
-    with LOCK.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            began = stack.up(found)
-        except BlockingIOError:  # other tests hold it, and with it the cluster
-            began = False
-        yield found
-        if began:
-            stack.down(found)
 
 
 @pytest.fixture(scope="module")

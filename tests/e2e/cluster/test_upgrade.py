@@ -15,6 +15,7 @@ from tests.e2e.cluster.tools import (
 
 pytestmark = pytest.mark.e2e
 NEXT = "e2e-next"
+CHAMPION_S = 600
 SAMPLES = "SELECT count(DISTINCT sampled_at) FROM spy_option_chain"
 
 
@@ -65,6 +66,13 @@ def test_no_row_was_lost_or_doubled(release, upgraded, measured):
         assert account[topic]["rows"] > counts[table], topic
 
 
-def test_forecasts_go_on_after_the_upgrade(release, upgraded):
+def test_the_trained_model_forecasts_once_there_is_a_history_for_it(release, upgraded, measured):
+    # Its windows are minutes long, and of this release's own samples, before and after the upgrade.
+    eventually("forecasts of the champion", lambda: stack.count(release, stack.CHAMPIONS) > 0,
+               CHAMPION_S)
+    begin = stack.query(release, "SELECT extract(epoch FROM min(made_at)) FROM predicted_smile "
+                                 "WHERE role = 'champion'")
+    measured["install to first forecast of the trained model, s"] = round(
+        float(begin) - measured["installed at"])
     now = stack.count(release, stack.CHAMPIONS)
-    eventually("new forecasts", lambda: stack.count(release, stack.CHAMPIONS) > now, 90)
+    eventually("more of them", lambda: stack.count(release, stack.CHAMPIONS) > now, 30)
