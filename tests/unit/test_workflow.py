@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.unit.dockerfile import REPOSITORY, images
+from tests.unit.helm_chart import pick, render
 
 FILE = REPOSITORY / ".github" / "workflows" / "main.yml"
 
@@ -107,3 +108,8 @@ def test_images_have_a_list_of_what_is_in_them_and_a_cache() -> None:
     assert build["sbom"] is True
     assert build["cache-from"].startswith("type=gha") and "mode=max" in build["cache-to"]
     assert build["push"] == "${{ github.event_name == 'push' }}"
+
+
+def test_the_test_that_a_first_deployment_can_t_pass_is_the_charts() -> None:
+    (left_out,) = re.findall(r"--filter '!name=(\S+)'", steps("deploy"))
+    pick([each for each in render() if each["kind"] == "Pod"], "Pod", left_out)
