@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.cluster import stack
-from tests.e2e.cluster.tools import CHART, Cluster
+from tests.e2e.cluster.tools import CHART, Cluster, eventually
 
 pytestmark = pytest.mark.e2e
 STAGES = ("ingest", "simulator", "writer", "features", "predictor", "monitor", "modelServer",
@@ -48,7 +48,11 @@ def test_passwords_are_made_once(cluster: Cluster, namespace: str) -> None:
     helm("install", "smile", str(CHART), *VALUES)
     assert passwords(cluster, namespace) == first
     helm("uninstall", "smile")
-    left = cluster.run("kubectl", "-n", namespace, "get", "all,ingress,networkpolicy,role,"
-                       "rolebinding,configmap,pdb,hpa", "-l", "app.kubernetes.io/instance=smile",
-                       "-o", "name")
-    assert left == ""
+    eventually("nothing else is left", lambda: not remains(cluster, namespace), 60)
+
+
+def remains(cluster: Cluster, namespace: str) -> str:
+    """Names of the release's objects, but for what is kept."""
+    kinds = "all,ingress,networkpolicy,serviceaccount,role,rolebinding,configmap,pdb,hpa"
+    return cluster.run("kubectl", "-n", namespace, "get", kinds, "-o", "name",
+                       "-l", "app.kubernetes.io/instance=smile")
