@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ml.calendar import YEAR_SECONDS, session_day, session_fraction
 from ml.smile.grid import ATM_INDEX, GRID_Z
-from ml.types import Floats, SmileSnapshot
+from ml.types import Bools, Floats, SmileSnapshot
 
 INSTANT_FEATURES: tuple[str, ...] = (
     "log_tau",  # natural logarithm of years to expiry
@@ -152,6 +152,17 @@ def filtered_smile(grid_vol: Floats, weight: float = FILTER_WEIGHT) -> Floats:
     return np.where(total > 0, mean, np.nan)
 
 
+def deviations(grid_vol: Floats, filtered: Floats, known: Bools | None = None) -> Floats:
+    """Smiles (W, 17) less what they are filtered to, (17,), which forecasts are changes against.
+
+    A row that is not `known`, by default one without a whole smile, repeats the one before it;
+    those before the first known one count as that. Levels of 0.20, none and 0.23 that are filtered
+    to 0.22 deviate by −0.02, −0.02 and 0.01.
+    """
+    whole = np.isfinite(grid_vol).all(axis=1) if known is None else known
+    return np.asarray(grid_vol[_last_known(np.asarray(whole))] - filtered)
+
+
 def window_input(window: SmileWindow, filter_weight: float = FILTER_WEIGHT) -> Floats | None:
     """`WINDOW_FEATURES` of a window, shape (W, len(WINDOW_FEATURES)), always finite.
 
@@ -165,9 +176,7 @@ def window_input(window: SmileWindow, filter_weight: float = FILTER_WEIGHT) -> F
     if not known[-1] or 1 - known.mean() > MAX_MISSING_SHARE:
         return None
     source = _last_known(known)
-    forward, atm, grid = (
-        values[source] for values in (window.forward, window.atm_vol, window.grid_vol)
-    )
+    forward, atm = window.forward[source], window.atm_vol[source]
     clock = _columns(window, ("log_tau", "session_sin", "session_cos"))
     smile = _columns(window, ("skew", "curvature", "half_spread", "quote_age_s",
                               "term_slope"))[source]
@@ -176,7 +185,7 @@ def window_input(window: SmileWindow, filter_weight: float = FILTER_WEIGHT) -> F
     moves, variances = _return_columns(forward, atm, window.at)
     shape = np.column_stack([np.log(atm), skew, curvature])
     return np.column_stack([
-        grid - filtered_smile(window.grid_vol, filter_weight),
+        deviations(window.grid_vol, filtered_smile(window.grid_vol, filter_weight), known),
         np.log(atm), log_tau, skew, curvature, half_spread, *moves, sine, cosine,
         np.log1p(np.maximum(age, 0.0)), slope, *variances, shape - _slow_means(len(shape)) @ shape,
     ])
@@ -235,7 +244,7 @@ def _slow_means(rows: int) -> Floats:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
-def _last_known(known: NDArray[np.bool_]) -> NDArray[np.intp]:
+def _last_known(known: Bools) -> NDArray[np.intp]:
     """For each row the latest known one up to it; the first known one before that."""
     rows = np.where(known, np.arange(len(known)), np.argmax(known))
     return np.maximum.accumulate(rows)

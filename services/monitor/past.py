@@ -7,8 +7,8 @@ import numpy as np
 
 from ml.baselines import changes
 from ml.contract import ModelContract
-from ml.features import MAX_MISSING_SHARE, filtered_smile
-from ml.types import Bools, Floats
+from ml.features import deviations, filtered_smile
+from ml.types import Floats
 
 FITTED = ("ewma", "ar", "har", "kalman")
 """Baselines whose numbers are the champion's; the others need none."""
@@ -33,14 +33,16 @@ class Past:
     forward: float
     """Years to expiry and forward of the latest smile."""
     deviations: Floats | None = None
-    """The window's smiles less the filtered one, (W, 17), as a model sees them; None where too
-    many are missing for a model."""
+    """The window's smiles less the filtered one, (W, 17), as models and their stand-ins see them;
+    None where the newest is missing."""
 
     @classmethod
     def of(cls, grid_vol: Floats, weight: float, tau: float, forward: float) -> "Past":
         """Of smiles (W, 17) at the filter's steps, the newest last, NaN where there was none."""
-        return cls(grid_vol[-1], filtered_smile(grid_vol, weight), tau, forward,
-                   _deviations(grid_vol, weight))
+        filtered = filtered_smile(grid_vol, weight)
+        known = np.isfinite(grid_vol[-1]).all()
+        return cls(grid_vol[-1], filtered, tau, forward,
+                   deviations(grid_vol, filtered) if known else None)
 
 
 def held_smiles(contract: ModelContract | None, pasts: Sequence[Past | None],
@@ -48,7 +50,8 @@ def held_smiles(contract: ModelContract | None, pasts: Sequence[Past | None],
     """For each forecast the smiles (17,) that the champion's fitted baselines would have held.
 
     `pasts` and `horizons_s` have an entry per forecast. Empty without a contract, for a horizon
-    that it does not have, and where too much of the past is missing.
+    that it does not have, and where the past is of another window or has no newest smile. A short
+    history is filled as for the baselines that stand in for a silent model.
     """
     held: list[dict[str, Floats]] = [{} for _ in pasts]
     if contract is None:
@@ -67,13 +70,3 @@ def held_smiles(contract: ModelContract | None, pasts: Sequence[Past | None],
             for place, smile in zip(places, smiles, strict=True):
                 held[place][one.name] = smile
     return held
-
-
-def _deviations(grid_vol: Floats, weight: float) -> Floats | None:
-    """As the first columns of `ml.features.window_input`: a missing row repeats the one before."""
-    known: Bools = np.asarray(np.isfinite(grid_vol).all(axis=1))
-    if not known[-1] or 1.0 - known.mean() > MAX_MISSING_SHARE:
-        return None
-    last = np.maximum.accumulate(np.where(known, np.arange(len(known)), np.argmax(known)))
-    filled = grid_vol[last]
-    return np.asarray(filled - filtered_smile(filled, weight))

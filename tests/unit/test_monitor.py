@@ -133,32 +133,14 @@ def test_fitted_baselines_hold_what_their_weights_say_of_the_window_s_smiles():
     assert held["ar"] != pytest.approx(held["ewma"])
 
 
-def test_a_window_with_a_hole_repeats_the_smile_before_it_as_a_model_s_does():
-    grid = np.stack([smile(level) for level in (0.18, 0.21, 0.19, 0.22)])
-    holed, filled = grid.copy(), grid.copy()
-    holed[2], filled[2] = np.nan, grid[1]
-    told = Past.of(holed, 0.5, TAU, FORWARD)
-
-    assert told.deviations == pytest.approx(Past.of(filled, 0.5, TAU, FORWARD).deviations)
-    assert told.filtered != pytest.approx(Past.of(filled, 0.5, TAU, FORWARD).filtered)
-
-
-@pytest.mark.parametrize("missing", [[0, 1], [3]])
-def test_a_window_that_is_no_model_s_input_is_none_of_its_baselines_either(missing):
-    grid = np.stack([smile(0.2)] * 4)
-    grid[missing] = np.nan
-    known = Past.of(grid, 0.5, TAU, FORWARD)
-
-    assert known.deviations is None
-    assert held_smiles(make_contract(), [known], [60]) == [{}]
-
-
 def test_unknown_contracts_pasts_horizons_and_windows_leave_the_columns_empty():
     known, longer = past(smile(0.2), window=4), past(smile(0.2), window=5)
+    silent = Past.of(np.stack([smile(0.2)] * 3 + [np.full(17, np.nan)]), 0.5, TAU, FORWARD)
 
     assert held_smiles(None, [known], [60]) == [{}]
-    held = held_smiles(make_contract(), [None, known, longer, known], [60, 900, 60, 60])
-    assert [bool(one) for one in held] == [False, False, False, True]
+    held = held_smiles(make_contract(), [None, known, longer, silent, known],
+                       [60, 900, 60, 60, 60])
+    assert [bool(one) for one in held] == [False, False, False, False, True]
 
 
 # --- rolling metrics
