@@ -21,7 +21,8 @@ class MonitorSettings(DatabaseSettings, frozen=True, kw_only=True):
     monitor_lookback_seconds: Seconds = 86_400.0
     """Forecasts made longer ago than this, by the market's clock, stay without a score."""
     monitor_tolerance_seconds: Seconds = 30.0
-    """How long after its target time a forecast may still be scored on a first observation."""
+    """How long after its target time a forecast may still be scored on a first observation, until
+    a champion's contract is known; then it is half the champion's step."""
     monitor_full_pass_seconds: Seconds = 1800.0
     """How often to look through the whole lookback, for forecasts written out of order."""
     monitor_rolling: Count = 500

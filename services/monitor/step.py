@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
+from ml.bands import TOLERANCE
 from ml.contract import ModelContract
 from services.common import metrics
 from services.common.database import Database
@@ -40,6 +41,7 @@ class Monitor:
         """The market's clock of each stream, as of the last pass."""
         self._contract: ModelContract | None = None
         self._filter = Filter(settings.step_s, settings.window, settings.filter_weight)
+        self._tolerance = timedelta(seconds=settings.monitor_tolerance_seconds)
         self._rolling = Rolling(settings.monitor_rolling)
         self._floors: dict[Stream, datetime] = {}
         self._full_pass_at: dict[Stream, float] = {}
@@ -59,11 +61,13 @@ class Monitor:
         return any(more)
 
     def _follow_champion(self) -> None:
-        """Hold forecasts against the champion's own filter and baselines."""
+        """Hold forecasts against the champion's own filter and baselines, on quotes as late as its
+        training and its bands take them."""
         served = self._champion.now()
         if served is None or served.contract is self._contract:
             return
         self._contract = served.contract
+        self._tolerance = timedelta(seconds=TOLERANCE * served.contract.step_s)
         filtering = Filter(served.contract.step_s, served.contract.window,
                            served.contract.filter_weight)
         if filtering != self._filter:
@@ -73,14 +77,13 @@ class Monitor:
     def _stream(self, stream: Stream, clock: datetime) -> bool:
         settings = self._settings
         since = clock - timedelta(seconds=settings.monitor_lookback_seconds)
-        tolerance = timedelta(seconds=settings.monitor_tolerance_seconds)
         # Asked for before the forecasts are: what is written in between is looked at next time.
         frontier = queries.frontier(self._database, stream, since, clock)
         if frontier is None:
             return False
-        settled = clock - tolerance
+        settled = clock - self._tolerance
         for first, last in _slices(self._floor(stream, since, clock), clock):
-            within = Range(since, first, last, settled, tolerance, settings.monitor_batch)
+            within = Range(since, first, last, settled, self._tolerance, settings.monitor_batch)
             found = queries.due(self._database, stream, within)
             ready = self._ready(found)
             self._save(stream, ready)

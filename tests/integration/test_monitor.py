@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -118,6 +119,22 @@ def test_a_model_s_forecasts_wait_until_the_champion_s_baselines_are_known(monit
         START + timedelta(minutes=WINDOW))
     assert 0 < count == known
     assert scored(monitor_db) == [(20,)]
+
+
+@pytest.mark.parametrize(("step_s", "setting", "quotes"), [
+    (None, 30.0, False), (None, 50.0, True), (60.0, 50.0, False), (120.0, 30.0, True)])
+def test_a_late_observation_counts_within_half_of_the_champion_s_step(monitor_db, step_s, setting,
+                                                                      quotes):
+    """The forecast for a minute ahead is first seen 45 s late; without a contract, as is set."""
+    write(monitor_db, [START, START + timedelta(seconds=105), START + timedelta(minutes=9)])
+    served = None if step_s is None else Served(
+        msgspec.structs.replace(make_contract(), step_s=step_s), "3")
+    monitor(monitor_db, served, monitor_tolerance_seconds=setting).step()
+
+    found = scored(monitor_db, "SELECT quotes > 0, observed_at = %s FROM prediction_scores WHERE "
+                               "made_at = %s AND horizon_s = 60", START + timedelta(seconds=105),
+                   START)
+    assert found == [(quotes, True if quotes else None)] * 2
 
 
 def test_without_a_contract_the_fitted_baselines_stay_unknown(monitor_db):
