@@ -84,6 +84,54 @@ def test_surely_worse_by_less_than_half_a_per_cent_is_refused():
     assert at_60.worse
 
 
+def swinging(share, horizons=HORIZONS):
+    """Losses of the EWMA's times 1 + `share`, half of it more or less at random; it evens out."""
+    own, random = records(LIKE_EWMA, horizons=horizons), np.random.default_rng(0)
+    turns = [random.permutation(np.tile([0.5, -0.5], MINUTES // 2)) for _ in horizons]
+    own.sums[:, 1], own.sums[:, 2] = 4e-8, 2e-8
+    own.sums[:, 0] = 2e-8 * (1.0 + share + np.concatenate(turns))
+    return own
+
+
+@pytest.mark.parametrize(("share", "passes"), [
+    (0.004, True), (0.0049, True), (0.0051, False), (0.006, False), (0.02, False)])
+def test_half_a_per_cent_worse_is_refused_however_unsure(share, passes):
+    verdict = judge(swinging(share), None)
+
+    assert verdict.passed is passes
+    for one in verdict.horizons:
+        assert one.r2_best == pytest.approx(-share)
+        assert 0.1 < one.p_worse < 0.9
+        assert one.worse is not passes
+
+
+def test_better_than_the_champion_by_what_may_be_luck_is_refused():
+    verdict = judge(swinging(-0.02), swinging_not())
+
+    assert verdict.horizons[0].r2_champion == pytest.approx(0.02)
+    assert 0.1 < verdict.p_better < 0.4
+    assert verdict.reasons == (f"not better than the champion (p = {verdict.p_better:.3f})",)
+
+
+def swinging_not(horizons=HORIZONS):
+    """The EWMA's losses, as the champion's."""
+    champion = swinging(0.0, horizons)
+    champion.sums[:, 0] = champion.sums[:, 2]
+    return champion
+
+
+def test_half_an_hours_luck_is_no_thirty_minutes_evidence():
+    """Better in six half hours of eight: much of minutes, little of forecasts half an hour long."""
+    horizons = (60, 1800)
+    own, champion = swinging(0.0, horizons), swinging_not(horizons)
+    turns = np.repeat([-1, -1, 1, -1, -1, 1, -1, -1], MINUTES // 8)
+    own.sums[:, 0] = 2e-8 * (1.0 + 0.3 * np.tile(turns, 2))
+
+    assert judge(own, champion).p_better > 0.05
+    minutes = [dataclasses.replace(one, horizons_s=(60, 120)) for one in (own, champion)]
+    assert judge(*minutes).p_better < 0.05
+
+
 def test_better_than_the_champion_passes():
     verdict = judge(records(GOOD), records(LIKE_EWMA))
 
@@ -146,6 +194,11 @@ def test_too_few_instants_are_named():
     verdict = judge(records(GOOD, minutes=20), None)
 
     assert verdict.reasons == ("20 unseen instants at 60 s are too few, 30 are needed",)
+
+
+@pytest.mark.parametrize(("minutes", "enough"), [(29, False), (30, True)])
+def test_thirty_instants_are_enough(minutes, enough):
+    assert judge(records(GOOD, minutes=minutes), None).passed is enough
 
 
 def test_too_few_independent_instants_leave_the_champion_champion():

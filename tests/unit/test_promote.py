@@ -11,13 +11,14 @@ from ml.errors import ModelContractError, RegistryError, TrainingDataError, Unav
 from ml.evaluation.gate import Verdict
 from ml.features import WINDOW_FEATURES
 from ml.registry import LoadedModel
+from tests.unit.small_baselines import make_baselines
 from tests.unit.small_model import (
     HORIZONS,
     WINDOW,
     broken_forecaster,
     make_forecaster,
 )
-from tests.unit.smiles import make_history
+from tests.unit.smiles import make_history, utc
 
 URI = "http://registry"
 PASSED, FAILED = Verdict(()), Verdict(("worse than ewma at 60 s",))
@@ -87,6 +88,21 @@ def test_challenger_and_champion_are_judged_on_what_neither_has_seen(registry, d
     assert [len(list(column.cells)) for column in table.columns] == [2] * 9
 
 
+@pytest.mark.parametrize("later", ["1", "2"])
+def test_days_that_either_was_trained_on_decide_nothing(registry, dataset, later):
+    """One is trained until noon of the first day of three, the other until the second's end."""
+    until = utc(2026, 8, 4, 21)
+    for version, anchor in (("1", "persistence"), ("2", "ewma")):
+        registry.models[version] = silent(
+            anchor, trained_until=until if version == later else utc(2026, 8, 3, 16))
+
+    verdict = decide(dataset).verdict
+
+    assert verdict.days == 1
+    assert verdict.from_s > until.timestamp()
+    assert verdict.until_s < utc(2026, 8, 5, 21).timestamp()
+
+
 def test_a_challenger_that_passes_is_crowned(registry, told):
     decision = decide()
 
@@ -131,11 +147,17 @@ def test_a_history_that_is_too_short_is_a_refusal(registry, monkeypatch):
     assert decide().verdict.reasons == ("there is nothing to judge on",)
 
 
-def test_models_of_other_horizons_are_not_compared(registry, told):
-    registry.models["1"] = silent("ewma", horizons_s=(60, 900))
+@pytest.mark.parametrize(("other", "named"), [
+    ({"horizons_s": (60, 900)}, "horizons_s"), ({"step_s": 30.0}, "step_s"),
+    ({"filter_weight": 0.3}, "filter_weight"),
+    ({"window": 5, "baselines": make_baselines(5, len(HORIZONS))}, "window"),
+    ({"filter_weight": 0.3, "step_s": 30.0}, "step_s, filter_weight")])
+def test_models_of_other_forecasts_are_not_compared(registry, told, other, named):
+    registry.models["1"] = silent("ewma", **other)
 
     assert decide().verdict.reasons == (
-        "it can't be compared with the champion: another horizons_s",)
+        f"it can't be compared with the champion: another {named}",)
+    assert registry.crowned == []
 
 
 @pytest.mark.parametrize("other", [
