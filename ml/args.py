@@ -104,7 +104,7 @@ class FitArgs(Args, frozen=True, kw_only=True):
     """Of AdamW."""
     weight_decay: Annotated[float, Meta(ge=0)] = 1e-2
     """Of AdamW."""
-    seed: Annotated[int, Meta(ge=0)] = 0
+    seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
     """Of the weights and of the order of samples."""
     threads: Positive = 1
     """Of torch; the networks are too small to gain by more."""

@@ -38,6 +38,9 @@ def test_single_values_go_over_the_file_and_none_leaves_it():
     ("data: {filter_weight: 0}", "filter_weight"),
     ("model: {without: [colour]}", "colour"),
     ("model: {components: 18}", "components"),
+    ("fit: {seed: -1}", "seed"),
+    ("fit: {seed: 4294967296}", "seed"),
+    ("fit: {seed: 99999999999999999999999}", "seed"),
     ("fit: {quantiles: [0.1, 0.4, 0.9]}", "quantiles"),
     ("- 1", "groups"),
     ("model: {", "not YAML"),
@@ -67,6 +70,13 @@ def test_what_is_wrong_on_the_command_line_is_not_blamed_on_the_file(tmp_path):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.yaml: can't be read"):
         args.load(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("seed", [2**32, 10**23])
+def test_a_seed_that_no_generator_takes_is_refused_on_the_command_line(seed):
+    with pytest.raises(ConfigError, match=r"^command line: .*seed"):
+        args.load(None, {"fit": {"seed": seed}})
+    assert args.load(None, {"fit": {"seed": 2**32 - 1}}).fit.seed == 2**32 - 1
 
 
 def test_horizons_equal_to_the_step_are_allowed():
