@@ -81,6 +81,18 @@ class LoadedModel:
         return self.forecaster.predict(windows)
 
 
+def ready(name: str, tracking_uri: str) -> None:
+    """Find out whether a model of this name can be registered, without doing so.
+
+    Raises:
+        UnavailableError: MLflow does not answer.
+        RegistryError: MLflow refuses, for example the name.
+    """
+    find_alias(name, CHALLENGER, tracking_uri)
+    with spoken(tracking_uri):
+        _experiment(MlflowClient(tracking_uri), tracking_uri)
+
+
 def register(forecaster: Forecaster, example: Floats, record: Record, tracking_uri: str) -> str:
     """Log a run with its model, and make the model the challenger of its name; its version.
 

@@ -32,6 +32,8 @@ def run(options: argparse.Namespace) -> None:
     registers = options.register or options.promote or options.force is not None
     uri = required(TRACKING_URI, "--register") if registers else None
     config = config_of(options)
+    if uri is not None:
+        _refuse_registry(options.name, uri)
     with Progress() as progress:
         config = spaced(config, options, progress)
         dataset = dataset_of(options, config, progress)
@@ -41,6 +43,13 @@ def run(options: argparse.Namespace) -> None:
     report(walked, evaluation)
     if uri is not None:
         _register(options, uri, dataset, walked, evaluation)
+
+
+def _refuse_registry(name: str, uri: str) -> None:
+    """Check before any work is done that the model could be registered."""
+    from ml import registry  # it takes seconds, and not every run needs it
+
+    registry.ready(name, uri)
 
 
 def _register(options: argparse.Namespace, uri: str, dataset: Dataset, walked: Sequence[Walked],

@@ -132,6 +132,27 @@ def test_options_that_make_no_sense_are_exit_code_2(argv):
     assert caught.value.code == 2
 
 
+AWAY = "http://bob:hunter2@127.0.0.1:9"
+
+
+@pytest.mark.parametrize(("uri", "argv", "sentence", "code"), [
+    (AWAY, ["--register"], "MLflow at http://***@127.0.0.1:9 does not answer", 1),
+    (AWAY, ["--promote"], "MLflow at http://***@127.0.0.1:9 does not answer", 1),
+    (AWAY, ["--force", "in a hurry"], "MLflow at http://***@127.0.0.1:9 does not answer", 1),
+    ("sqlite:////proc/none/mlflow.db", ["--register"], "MLflow at sqlite:////proc/none/", 2),
+    ("sqlite:///{folder}/mlflow.db", ["--register", "--name", "a/b"], "model name 'a/b'", 2)])
+def test_a_registry_of_no_use_is_said_before_any_work_is_done(uri, argv, sentence, code, tmp_path,
+                                                              monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(folder=tmp_path))
+    monkeypatch.setattr(train, "dataset_of", lambda *given: pytest.fail("the work began"))
+    monkeypatch.setattr(train, "spaced", lambda *given: pytest.fail("the work began"))
+
+    assert train.main(["--quotes", "a.parquet", *argv]) == code
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "INFO mlflow" not in line]
+    assert line.startswith("error: ") and sentence in line
+
+
 def test_an_instant_without_a_time_zone_is_refused(capsys):
     with pytest.raises(SystemExit):
         train.parser("").parse_args(["--from-database", "--until", "2026-08-03T15:00"])
