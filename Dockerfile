@@ -76,7 +76,9 @@ RUN install-packages '.[dashboard]'
 
 FROM smile-packages AS torch-packages
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN install-packages ${TORCH_INDEX:+--extra-index-url ${TORCH_INDEX}} torch mlflow scikit-learn
+RUN install-packages ${TORCH_INDEX:+--extra-index-url ${TORCH_INDEX}} torch mlflow scikit-learn \
+    && find /opt/venv /opt/added \( -path '*/torch/test' -o -path '*/torch/include' \
+        -o -path '*/torch/bin/test_*' \) -prune -exec rm -rf {} +
 
 FROM torch-packages AS model-server-packages
 RUN install-packages '.[model-server]'

@@ -26,8 +26,8 @@ def seen(release):
 
 def test_the_page_shows_a_chart_and_a_forecast(seen):
     assert seen["width"] > 300
-    assert "Forecast" in seen["text"] and "SPY" in seen["text"]
-    assert "Traceback" not in seen["text"] and "Error" not in seen["text"]
+    assert "Forecast" in seen["text"] and "ATM volatility" in seen["text"]
+    assert "Traceback" not in seen["text"] and "Error:" not in seen["text"]
 
 
 def test_the_page_lives_on_a_websocket_below_the_path(seen):
