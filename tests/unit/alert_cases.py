@@ -24,10 +24,12 @@ REQUESTS = ('bentoml_service_request_total{namespace="NAMESPACE", endpoint="%s",
             'http_response_code="%s"}')
 RETRAINED = 'smile_monitor_retrainings_total{namespace="NAMESPACE", outcome="%s"}'
 JOB = 'kube_job_status_%s{namespace="NAMESPACE", job_name="smile-spy-smile-trainer-29390"}'
-STREAM = 'namespace="NAMESPACE", symbol="SPY", source="live", '
-SKILL = f'smile_monitor_skill_ratio{{{STREAM}role="champion", model="gru", horizon_s="300"}}'
-COVERED = f'smile_monitor_coverage_ratio{{{STREAM}role="champion", model="gru", horizon_s="300"}}'
-DRIFT = f'smile_monitor_drift_%s{{{STREAM}kind="feature", subject="atm_vol"}}'
+STREAM = 'namespace="NAMESPACE", pod="%s", symbol="SPY", source="live", '
+OF_CHAMPION = 'role="champion", model="gru", horizon_s="300"'
+SKILL = f'smile_monitor_skill_ratio{{{STREAM}{OF_CHAMPION}}}'
+COVERED = f'smile_monitor_coverage_ratio{{{STREAM}{OF_CHAMPION}}}'
+DRIFT = ('smile_monitor_drift_%s{namespace="NAMESPACE", symbol="SPY", source="live", '
+         'kind="feature", subject="atm_vol"}')
 SCORED = 'smile_monitor_scored_total{namespace="NAMESPACE", outcome="scored"}'
 UP = 'up{namespace="NAMESPACE", component="writer", pod="smile-writer-1"}'
 RESTARTS = 'kube_pod_container_status_restarts_total{namespace="NAMESPACE", pod="writer-1"}'
@@ -131,11 +133,15 @@ CASES = [
     silent("SmileTrainingFailed", "the second try succeeded", "10m",
            (JOB % "failed", "1x200"), (JOB % "succeeded", "1x200")),
 
-    fires("SmileSkillLost", "for hours", "6h", (SKILL, "-0.05x400")),
-    silent("SmileSkillLost", "no better than its anchor", "6h", (SKILL, "-0.001x400")),
-    silent("SmileSkillLost", "for one bad hour", "6h", (SKILL, "0.02x60 -0.05x60 0.02x300")),
-    fires("SmileCoverageOff", "bands too narrow", "4h", (COVERED, "0.7x300")),
-    silent("SmileCoverageOff", "as it should be", "4h", (COVERED, "0.88x300")),
+    fires("SmileSkillLost", "for hours, though the monitor began anew", "6h",
+          (SKILL % "monitor-1", "-0.05x200"), (SKILL % "monitor-2", "_x200 -0.05x200")),
+    silent("SmileSkillLost", "no better than its anchor", "6h",
+           (SKILL % "monitor-1", "-0.001x400")),
+    silent("SmileSkillLost", "for one bad hour", "6h",
+           (SKILL % "monitor-1", "0.02x60 -0.05x60 0.02x300")),
+    fires("SmileCoverageOff", "bands too narrow, whichever pod says so", "4h",
+          (COVERED % "monitor-1", "0.7x150"), (COVERED % "monitor-2", "_x150 0.7x150")),
+    silent("SmileCoverageOff", "as it should be", "4h", (COVERED % "monitor-1", "0.88x300")),
     fires("SmileDrift", "for hours", "4h", (DRIFT % "psi", "0.4x300"), (DRIFT % "found", "1x300")),
     silent("SmileDrift", "what chance reaches with so few samples", "4h",
            (DRIFT % "psi", "0.4x300"), (DRIFT % "found", "0x300")),
