@@ -2,49 +2,23 @@
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
 from ml import args
 from ml.args import KINDS
-from ml.baselines import FILTERED, all_changes, changes
+from ml.baselines import FILTERED, changes
 from ml.dataset import make_dataset
 from ml.errors import TrainingDataError
-from ml.evaluation.significance import diebold_mariano
-from ml.features import DEVIATIONS, INSTANT_FEATURES, WINDOW_FEATURES
+from ml.features import DEVIATIONS, INSTANT_FEATURES
 from ml.folds import walk_forward
 from ml.forecaster import scaled
 from ml.progress import Progress
 from ml.walk import fit_fold, walk
-from tests.unit.planted import RANDOM_WALK, Market, plant
-
-QUIET = Progress(quiet=True)
-HORIZONS = (60, 300)
-
-
-def config_of(kind="gru", **groups):
-    return args.load(args.of_kind(kind), {
-        **groups, "data": {"horizons_s": HORIZONS, "folds": 1, **groups.get("data", {})}})
-
-
-def small(kind="gru", **groups):
-    network = {"hidden": 8} if kind in args.NETWORKS else {}
-    return config_of(kind, **{**groups, "model": network, "fit": {"epochs": 3, "batch": 64}})
-
-
-def errors(change, actual):
-    """Mean squared error by sample and horizon, (n, H); NaN where unknown."""
-    return ((change - actual) ** 2).mean(axis=2)
-
-
-def judged(dataset, walked):
-    """Squared errors on the test part (n, H): the model's, and each baseline's by name."""
-    test = walked.fold.test
-    windows, actual = test.windows(dataset.samples), test.changes(dataset.samples)
-    own = all_changes(walked.forecaster.contract.baselines, windows[:, :, DEVIATIONS])
-    model = errors(walked.forecaster.predict(windows)[:, :, 1], actual)
-    return model, {name: errors(change, actual) for name, change in own.items()}
+from tests.unit.planted import Market, plant
+from tests.unit.small_folds import QUIET, config_of, errors, judged, small
 
 
 @pytest.fixture(scope="module")
@@ -78,72 +52,6 @@ def test_most_of_what_can_be_forecast_is():
     assert (attained > 0.6 * attainable).all(), f"{attained} of {attainable}"
 
 
-def test_nobody_wins_on_a_random_walk():
-    """Of 20 markets without anything to forecast, no more are won at 5 % than chance allows: by
-    the model, and by its network believed wholly, without the weight that silences it."""
-    wins, decided, skill = np.zeros((2, 2)), np.zeros((2, 2)), []
-    for seed in range(20):
-        market = plant(RANDOM_WALK, days=3, minutes=150, seed=seed)
-        dataset = make_dataset([[market.series]], small().data)
-        walked = fit_fold(dataset, walk_forward(dataset)[-1], small(), "smile", QUIET)
-        tests, behind = zip(*(against_anchor(dataset, one) for one in (walked, believed(walked))),
-                            strict=True)
-        won = [[test.statistic < 0.0 and test.p_value < 0.05 for test in one] for one in tests]
-        wins += won
-        decided += [[np.isfinite(test.p_value) for test in one] for one in tests]
-        skill.append(behind)
-
-    assert (decided[1] >= 12).all()  # in most markets the network says something at all
-    assert (wins <= 3).all()  # of 20 at 5 %, four or more by chance: 1.6 %
-    assert (np.mean(skill, axis=0) < 0.01).all()
-
-
-def test_a_look_at_the_next_minute_would_win_on_random_walks():
-    """What the test above would miss, if it could not fail."""
-    for seed in range(4):
-        market = plant(RANDOM_WALK, days=3, minutes=150, seed=seed)
-        dataset = leaking(make_dataset([[market.series]], small().data))
-        walked = fit_fold(dataset, walk_forward(dataset)[-1], small(), "smile", QUIET)
-        (minute, _), (skill, _) = against_anchor(dataset, walked)
-
-        assert minute.statistic < 0.0
-        assert minute.p_value < 0.05
-        assert skill > 0.01
-
-
-def leaking(dataset):
-    """The level's next change, under as much noise again, in place of the windows' last return."""
-    column = WINDOW_FEATURES.index("scaled_return")
-    windows, change = np.array(dataset.samples.windows), np.asarray(dataset.samples.change)
-    ahead = change[:, 0].mean(axis=1)
-    noise = np.random.default_rng(0).normal(0.0, np.nanstd(ahead), len(ahead))
-    scale = windows[:, -1, column].std() / np.nanstd(ahead)
-    windows[:, -1, column] = np.nan_to_num(ahead + noise) * scale
-    return replace(dataset, samples=replace(dataset.samples, windows=windows))
-
-
-def believed(walked):
-    """The same network, its weight against the anchor 1 at both horizons."""
-    own = walked.forecaster
-    contract = replace_fields(own.contract, {"shrinkage": (1.0, 1.0)})
-    return replace(walked, forecaster=type(own)(own.network, own.scaler, contract))
-
-
-def against_anchor(dataset, walked):
-    """By horizon, the test of the model's errors against its anchor's, and their R²."""
-    model, baselines = judged(dataset, walked)
-    at_s = dataset.samples.at_s[walked.fold.test.places]
-    tests, behind = [], []
-    for place, (horizon_s, anchor) in enumerate(zip(HORIZONS, walked.forecaster.contract.anchor,
-                                                    strict=True)):
-        loss, rival = model[:, place], baselines[anchor][:, place]
-        if np.allclose(loss, rival, rtol=1e-5, atol=0.0, equal_nan=True):
-            rival = loss  # the same forecast but for rounding, and that is no evidence
-        tests.append(diebold_mariano(loss, rival, at_s, float(horizon_s), 60.0))
-        behind.append(1.0 - np.nanmean(loss) / np.nanmean(rival))
-    return tests, behind
-
-
 def test_shuffled_targets_cannot_be_forecast(dataset, fold):
     order = np.random.default_rng(0).permutation(len(dataset.samples))
     shuffled = replace(dataset, samples=replace(
@@ -160,16 +68,59 @@ def test_shuffled_targets_cannot_be_forecast(dataset, fold):
         assert abs(behind.mean()) <= 3.0 * error
 
 
-def test_nothing_of_the_test_part_is_looked_at(dataset, fold, gru):
+@pytest.mark.parametrize("kind", ["gru", "persistence", "ewma", "sticky_strike", "har"])
+def test_nothing_of_the_test_part_is_looked_at(dataset, fold, gru, kind):
     altered = with_another_future(dataset, fold)
 
-    other = fit_fold(altered, fold, small(), "smile", QUIET)
+    own = gru if kind == "gru" else fit_fold(dataset, fold, small(kind), "smile", QUIET)
+    other = fit_fold(altered, fold, small(kind), "smile", QUIET)
 
-    weights, others = (one.fitted.network.state_dict() for one in (gru, other))
+    weights, others = (one.forecaster.network.state_dict() for one in (own, other))
+    assert weights
     assert all(torch.equal(weights[name], others[name]) for name in weights)
-    without = {"data_fingerprint": ""}
-    assert replace_fields(other.forecaster.contract, without) == replace_fields(
-        gru.forecaster.contract, without)
+    contract, altered_contract = (
+        msgspec.structs.replace(one.forecaster.contract, data_fingerprint="")
+        for one in (own, other))
+    assert contract == altered_contract
+
+
+def test_the_search_sees_nothing_that_any_fold_tests(monkeypatch):
+    """Of two histories that are the same until the oldest fold's test part it sees the same."""
+    config = small(data={"folds": 4, "validation_share": 0.2, "within_day": True})
+    chosen = msgspec.structs.replace(config, fit=msgspec.structs.replace(config.fit, seed=7))
+    day = plant(Market(0.3, 0.2, 2e-3), days=1, minutes=380, seed=0).series
+    history = make_dataset([[day]], config.data)
+    oldest, *_, newest = walk_forward(history)
+    seen, fitted = [], []
+
+    def search(data, fold, ready, *_):
+        seen.append((fold, ready))
+        return chosen
+
+    monkeypatch.setattr("ml.walk.search", search)
+    monkeypatch.setattr("ml.walk.fit_fold", lambda data, fold, given, *_: fitted.append(given))
+    for one in (history, with_another_future(history, oldest)):
+        walk(one, config, "smile", QUIET, trials=1)
+
+    assert newest.validation.places[-1] > oldest.test.places[0]  # what it must not choose by
+    (fold, ready), (again, altered) = seen
+    for part in (fold.training, fold.validation):
+        target = history.samples.target[part.places][part.known]
+        assert target.max() < history.samples.row[oldest.test.places[0]]
+    assert fold.validation.places.tolist() == again.validation.places.tolist()
+    assert ready.scaler.mean_.tolist() == altered.scaler.mean_.tolist()
+    assert (ready.baselines, ready.anchor) == (altered.baselines, altered.anchor)
+    assert ready.points.tolist() == altered.points.tolist()
+    assert len(fitted) >= 2
+    assert all(one == chosen for one in fitted)
+
+
+def test_a_baseline_is_not_searched(dataset, monkeypatch):
+    monkeypatch.setattr("ml.walk.search", lambda *_: pytest.fail("there is nothing to search"))
+
+    [walked] = walk(dataset, small("persistence"), "smile", QUIET, trials=1)
+
+    assert walked.config == small("persistence")
 
 
 def with_another_future(dataset, fold):
@@ -191,11 +142,6 @@ def with_another_future(dataset, fold):
             column[first:] *= 1.5
     return replace(dataset, samples=replace(dataset.samples, **samples),
                    observations=replace(seen, **rows, **quotes))
-
-
-def replace_fields(contract, values):
-    return type(contract)(**{name: getattr(contract, name)
-                             for name in contract.__struct_fields__} | values)
 
 
 def test_the_contract_tells_where_the_model_comes_from(dataset, fold, gru):
@@ -250,7 +196,7 @@ def test_every_kind_is_trained_and_exported_and_answers_any_batch(dataset, fold,
 
 
 def test_silence_is_the_anchor_to_the_last_bit(dataset, gru):
-    silent = replace_fields(gru.forecaster.contract, {"shrinkage": (0.0, 0.0)})
+    silent = msgspec.structs.replace(gru.forecaster.contract, shrinkage=(0.0, 0.0))
     forecaster = type(gru.forecaster)(gru.forecaster.network, gru.forecaster.scaler, silent)
     windows = dataset.samples.windows[:8]
 
