@@ -8,7 +8,7 @@ from ml.baselines.linear import FILTERED
 from ml.contract import ModelContract
 from ml.evaluation import plots as pictures
 from ml.evaluation.scores import Evaluation, HorizonScore, PartScore
-from ml.evaluation.tables import label
+from ml.evaluation.tables import interval, label, p_value, r2, shown
 
 LIMITS = """\
 - Intraday, no change is hard to beat: where `weight` is 0 the model says what its anchor says.
@@ -65,10 +65,9 @@ def _scores(horizons: Iterable[HorizonScore]) -> Iterator[str]:
 def _score(one: HorizonScore) -> Iterator[str]:
     best, filtered = one.against(one.best), one.against(FILTERED)
     yield from (f"{one.horizon_s} s", f"{one.forecasts:,}", f"{one.rmse_bp:.2f}",
-                f"{filtered.r2:+.1%} [{filtered.r2_lower:+.1%}, {filtered.r2_upper:+.1%}]",
-                label(one.best), f"{best.r2:+.1%}", f"{best.p_value:.3f}",
-                f"{one.coverage:.0%}", f"{one.adaptive_coverage:.0%}",
-                f"{one.half_spread_bp:.1f}")
+                f"{r2(filtered.r2)} {interval(filtered)}", label(one.best), r2(best.r2),
+                p_value(best.p_value), f"{one.coverage:.0%}", f"{one.adaptive_coverage:.0%}",
+                shown(one.half_spread_bp, ".1f"))
 
 
 def _baselines(horizons: tuple[HorizonScore, ...]) -> Iterator[str]:
@@ -97,7 +96,7 @@ def _folds(folds: Iterable[PartScore]) -> Iterator[str]:
     return _table(header, (
         (str(one.number), f"{one.horizon_s} s", _instant(datetime.fromtimestamp(one.from_s, UTC)),
          _instant(datetime.fromtimestamp(one.until_s, UTC)), f"{one.forecasts:,}",
-         f"{one.rmse_bp:.2f}", f"{one.r2_filtered:+.1%}", f"{one.r2_best:+.1%}",
+         f"{one.rmse_bp:.2f}", r2(one.r2_filtered), r2(one.r2_best),
          f"{one.coverage:.0%}") for one in folds))
 
 

@@ -189,11 +189,14 @@ def span(seconds: float) -> str:
     return f"{seconds / 60:g} min" if seconds % 60 == 0 else f"{seconds:g} s"
 
 
+def shown(value: float, how: str, unit: str = "") -> str:
+    """A number in this format; a dash where it is unknown."""
+    return format(value, how) + unit if np.isfinite(value) else "-"
+
+
 def p_value(value: float) -> str:
     """A p-value in three digits; a dash where it is unknown."""
-    if not np.isfinite(value):
-        return "-"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return "< 0.001" if value < 0.001 else shown(value, ".3f")
 
 
 def interval(rival: Rival) -> str:
@@ -204,7 +207,7 @@ def interval(rival: Rival) -> str:
 
 def share(value: float) -> str:
     """A signed share in per cent, no −0; a dash where it is unknown."""
-    return f"{value:+z.2%}" if np.isfinite(value) else "-"
+    return shown(value, "+z.2%")
 
 
 def r2(value: float) -> str:
@@ -213,4 +216,4 @@ def r2(value: float) -> str:
 
 
 def _bp(value: float) -> str:
-    return f"{value:.1f}" if np.isfinite(value) else "-"
+    return shown(value, ".1f")

@@ -65,6 +65,19 @@ def test_its_tables_are_tables(text):
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
+def test_what_is_unknown_is_a_dash(contract, evaluation):
+    """As where a history is too short to tell how sure its figures are."""
+    unknown = dict.fromkeys(("r2", "r2_lower", "r2_upper", "p_value"), np.nan)
+    horizons = tuple(replace(one, half_spread_bp=np.nan, rivals=tuple(
+        replace(rival, **unknown) for rival in one.rivals)) for one in evaluation.horizons)
+    folds = tuple(replace(one, r2_filtered=np.nan, r2_best=np.nan) for one in evaluation.folds)
+
+    text = card.write(contract, replace(evaluation, horizons=horizons, folds=folds))
+
+    assert "nan" not in text
+    assert re.search(r"\n\| 60 s \| [\d,]+ \| [\d.]+ \| - - \| [\w ]+ \| - \| - \|", text)
+
+
 def test_four_horizons_and_four_folds_go_into_a_versions_description(contract, evaluation):
     horizons = evaluation.horizons * 2
     folds = evaluation.folds * 8
