@@ -158,5 +158,10 @@ def from_json(data: bytes) -> ModelContract:
 
 
 def read(path: Path) -> ModelContract:
-    """The contract in a file; raises ModelContractError if it is not one."""
-    return from_json(path.read_bytes())
+    """The contract in a file; raises ModelContractError if it is not one, naming the file."""
+    try:
+        return from_json(path.read_bytes())
+    except OSError as error:
+        raise ModelContractError(f"{path}: can't be read: {error.strerror}") from error
+    except ModelContractError as error:
+        raise ModelContractError(f"{path}: {error}") from error

@@ -6,7 +6,6 @@ The newest quotes, later than what challenger and champion were trained on, deci
 """
 
 import argparse
-import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,12 +18,12 @@ from ml.args import Config, DataArgs
 from ml.command import TRACKING_URI, guarded, reason, required
 from ml.contract import ModelContract
 from ml.dataset import Dataset
-from ml.errors import ModelContractError, RegistryError, TrainingDataError
+from ml.errors import ConfigError, ModelContractError, RegistryError, TrainingDataError
 from ml.evaluation.gate import Verdict, judge, losses, unseen
-from ml.evaluation.tables import label, span
+from ml.evaluation.tables import label, shown, span
 from ml.options import add_history, dataset_of
 from ml.progress import Progress
-from ml.quiet_mlflow import masked
+from ml.quiet_mlflow import masked, refuse_new
 from ml.registry import (
     CHALLENGER,
     CHAMPION,
@@ -40,6 +39,8 @@ REFUSED = 3
 """Exit code where the challenger is not good enough."""
 COMPARED = ("step_s", "window", "filter_weight", "horizons_s")
 """What challenger and champion must have in common to be judged on the same forecasts."""
+NOT_BESIDE_ROLLBACK = ("quotes", "from_database", "symbol", "source", "until", "force")
+"""Options that say how to judge, or why not to."""
 NO_HISTORY = "no quotes were given to judge on"
 History = Callable[[ModelContract], Dataset]
 """The history to judge on, cut for a model."""
@@ -185,14 +186,10 @@ def as_table(decision: Decision) -> Table:
         table.add_column(column, justify="left" if column == "best baseline" else "right")
     for one in verdict.horizons:
         table.add_row(span(one.horizon_s), f"{one.forecasts:,}", f"{one.challenger_bp:.2f} bp",
-                      _shown(one.champion_bp, ".2f", " bp"), _shown(one.r2_champion, "+.1%"),
+                      shown(one.champion_bp, ".2f", " bp"), shown(one.r2_champion, "+.1%"),
                       label(one.best), f"{one.best_bp:.2f} bp", f"{one.r2_best:+.1%}",
-                      _shown(one.p_worse, ".3f"))
+                      shown(one.p_worse, ".3f"))
     return table
-
-
-def _shown(value: float, how: str, unit: str = "") -> str:
-    return format(value, how) + unit if math.isfinite(value) else "-"
 
 
 def _instant(at_s: float) -> str:
@@ -214,6 +211,8 @@ def parser(history: bool) -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Do as told; the exit code."""
     uri = required(TRACKING_URI, "ml.promote")
+    _refuse_beside_rollback(options)
+    refuse_new(uri)
     if options.rollback:
         left, now = dethrone(options.name, uri)
         print(f"{options.name}: version {now} is {CHAMPION} again, version {left} was")
@@ -225,6 +224,14 @@ def run(options: argparse.Namespace) -> int:
                 options, config_for(contract), progress)) if given else None, options.force)
     report(decision)
     return 0 if decision.promoted else REFUSED
+
+
+def _refuse_beside_rollback(options: argparse.Namespace) -> None:
+    """What a rollback has no use for is not passed over in silence."""
+    idle = [f"--{name.replace('_', '-')}" for name in NOT_BESIDE_ROLLBACK if getattr(options, name)]
+    if options.rollback and idle:
+        raise ConfigError("--rollback judges nothing and needs no reason; leave out "
+                          f"{', '.join(idle)}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

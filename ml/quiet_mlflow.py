@@ -8,6 +8,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from ml.errors import RegistryError, UnavailableError
 
@@ -27,9 +28,10 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.models import infer_signature  # noqa: E402
 
 __all__ = ["MlflowClient", "MlflowException", "RegisteredModel", "infer_signature", "masked",
-           "mlflow", "shortened", "spoken"]
+           "mlflow", "refuse_new", "shortened", "spoken"]
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _NO_ANSWER = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
+_SQLITE = "sqlite:///"
 _USER_INFO = re.compile(r"(?<=://)[^/\s]+@")
 
 
@@ -56,6 +58,17 @@ def spoken(tracking_uri: str) -> Iterator[None]:
                             f"{error.name}") from error
     except OSError as error:
         raise RegistryError(f"MLflow at {place}: {shortened(str(error))}") from error
+
+
+def refuse_new(tracking_uri: str) -> None:
+    """Refuse a sqlite registry that is not there, which MLflow would make for whoever but reads.
+
+    Raises:
+        RegistryError: there is no such file.
+    """
+    path = tracking_uri.removeprefix(_SQLITE).split("?")[0]
+    if tracking_uri.startswith(_SQLITE) and not Path(path).is_file():
+        raise RegistryError(f"there is no registry at {tracking_uri}")
 
 
 def shortened(text: str) -> str:

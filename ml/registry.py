@@ -264,7 +264,7 @@ def _tried(model: LoadedModel, windows: Floats) -> Floats:
 def _read(path: Path) -> Forecaster:
     """The parts of a downloaded model."""
     return Forecaster(mlflow.pytorch.load_model(str(path)), joblib.load(path / EXTRA / SCALER_FILE),
-                      contracts.read(path / EXTRA / CONTRACT_FILE))
+                      contracts.from_json((path / EXTRA / CONTRACT_FILE).read_bytes()))
 
 
 @contextmanager

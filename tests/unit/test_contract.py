@@ -55,6 +55,17 @@ def test_it_is_read_from_a_file(tmp_path):
     assert contracts.read(path) == make_contract()
 
 
+@pytest.mark.parametrize(("content", "why"), [
+    (b"[]", "not a model contract: Expected `object`"), (b"\xff", "not a model contract"),
+    (b"{}", "not a model contract: .*`name`"), (None, "can't be read: Is a directory")])
+def test_a_file_that_is_no_contract_is_named(tmp_path, content, why):
+    path = tmp_path / "thing.json"
+    path.mkdir() if content is None else path.write_bytes(content)
+
+    with pytest.raises(ModelContractError, match=f"^{path}: {why}"):
+        contracts.read(path)
+
+
 @pytest.mark.parametrize(("change", "field"), [
     ({"shrinkage": [0.5]}, "shrinkage"),
     ({"shrinkage": [0.5, 2.0]}, "shrinkage"),
