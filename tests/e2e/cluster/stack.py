@@ -219,6 +219,12 @@ def balanced(cluster: Cluster) -> Object:
     return account
 
 
+def has_metrics(cluster: Cluster) -> bool:
+    """Whether the cluster measures pods, as autoscalers need."""
+    asked = cluster.attempt("kubectl", "get", "--raw", "/apis/metrics.k8s.io/v1beta1")
+    return asked.returncode == 0
+
+
 def describe(cluster: Cluster) -> str:
     """Pods, events and the ends of logs of what is not well."""
     parts = [cluster.attempt("kubectl", "-n", NAMESPACE, *words).stdout for words in (

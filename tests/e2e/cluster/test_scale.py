@@ -17,6 +17,8 @@ SHRINK_S = 180
 
 @pytest.fixture(scope="module")
 def autoscaled(release):
+    if not stack.has_metrics(release):
+        pytest.skip("no metrics-server in this cluster")
     stack.upgrade(release, "--wait", "--set", "modelServer.autoscaling.enabled=true",
                   "--set", f"modelServer.autoscaling.maxReplicas={MOST}",
                   "--set", "modelServer.autoscaling.scaleDownSeconds=20",
