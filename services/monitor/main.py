@@ -45,12 +45,12 @@ def run(settings: MonitorSettings, stop: Stop) -> None:
         log.info("scoring", every_s=settings.monitor_interval_seconds, retrain=settings.retrain)
         while not stop:
             heartbeat.beat()
-            if not turn(monitor, watch, champion, retraining):
+            if not turn(monitor, watch, champion, retraining, heartbeat):
                 stop.wait(settings.monitor_interval_seconds)
 
 
 def turn(monitor: Monitor, watch: DriftWatch, champion: Champion,
-         retraining: Retraining | None) -> bool:
+         retraining: Retraining | None, heartbeat: Heartbeat) -> bool:
     """One pass; True if there is more to do at once. A database that is away is waited for."""
     try:
         more = monitor.step()
@@ -60,7 +60,9 @@ def turn(monitor: Monitor, watch: DriftWatch, champion: Champion,
     except Unavailable as error:
         metrics.RETRIES.labels("monitor").inc()
         log.warning("will try again", why=str(error))
+        heartbeat.waiting = str(error)
         return False
+    heartbeat.waiting = ""
     return more
 
 

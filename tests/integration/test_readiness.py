@@ -1,4 +1,4 @@
-"""Readiness of a stage on a real broker: it needs a place in its group, and what its step needs."""
+"""Readiness: a stage needs a place in its group and what its step needs, a monitor its tables."""
 
 import threading
 import time
@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 
+import pytest
+
 from services.common.consume import Stage, run_stage
 from services.common.errors import Unavailable
-from services.common.health import Heartbeat
+from services.common.health import HealthServer, Heartbeat, serve
 from services.common.lifecycle import Stop
 from services.common.messages import Forecast
 from services.common.produce import Producer
 from services.common.settings import KafkaSettings
+from services.monitor import main as monitor
+from services.monitor.settings import MonitorSettings
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 MakeTopic = Callable[..., str]
@@ -83,3 +87,22 @@ def test_a_step_that_can_t_work_makes_it_unready_until_it_can(kafka_bootstrap: s
         assert within(30, lambda: heartbeat.waiting == "the database: gone for lunch")
         away.clear()
         assert within(30, lambda: not heartbeat.waiting)
+
+
+def test_a_monitor_is_ready_once_it_has_its_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Heartbeat] = []
+
+    def note(port: int, heartbeat: Heartbeat) -> HealthServer:
+        served.append(heartbeat)
+        return serve(port, heartbeat)
+
+    monkeypatch.setattr(monitor, "serve", note)
+    stop = Stop()
+    settings = MonitorSettings(database_url="postgresql://me@127.0.0.1:1/smile", metrics_port=0)
+    thread = threading.Thread(target=monitor.run, args=(settings, stop))
+    thread.start()
+    try:
+        assert within(10, lambda: bool(served) and "the database" in served[0].waiting)
+    finally:
+        stop.set()
+        thread.join(30)

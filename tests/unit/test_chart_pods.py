@@ -142,3 +142,12 @@ def test_a_gateway_is_probed_by_handshakes_of_the_container_beside_it() -> None:
 def test_a_gateway_s_service_leads_to_it() -> None:
     service = pick(render(**GATEWAY, ingest__gateway__port="4009"), "Service", "-gateway")
     assert service["spec"]["ports"] == [{"name": "tws", "port": 4009, "targetPort": "tws"}]
+
+
+def test_names_fit_however_long_the_release_s_is() -> None:
+    objects = render(FULL, fullnameOverride="a-release-of-a-name-that-is-much-too-long-for-one")
+    longest = {"CronJob": 52}  # its Jobs' names have a time behind it
+    for each in objects:
+        assert len(each["metadata"]["name"]) <= longest.get(each["kind"], 63)
+    hosts = environment(objects, "predictor")["SMILE_MODEL_SERVER_URL"]
+    assert pick(objects, "Service", "-model-server")["metadata"]["name"] in hosts
