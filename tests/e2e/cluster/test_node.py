@@ -9,6 +9,7 @@ from tests.e2e.cluster.tools import eventually, is_ready, release_pods
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 BACK_S = 60
+"""From when the node's own processes run again."""
 
 
 def test_everything_is_back_within_a_minute_of_the_node_and_the_books_balance(release, measured):

@@ -10,8 +10,8 @@ from tests.e2e.cluster.tools import HERE, eventually, full
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 MOST = 3
-LOAD_S = 240
-THREADS = 4
+LOAD_S = 150
+THREADS = 6
 SHRINK_S = 180
 
 
@@ -22,7 +22,9 @@ def autoscaled(release):
     stack.upgrade(release, "--wait", "--set", "modelServer.autoscaling.enabled=true",
                   "--set", f"modelServer.autoscaling.maxReplicas={MOST}",
                   "--set", "modelServer.autoscaling.scaleDownSeconds=20",
-                  "--set", "modelServer.resources.requests.cpu=100m")
+                  "--set", "modelServer.autoscaling.targetCPUUtilizationPercentage=50",
+                  # So little that one small machine can ask for more than one pod's worth.
+                  "--set", "modelServer.resources.requests.cpu=50m")
     release.kubectl("apply", "-f", str(HERE / "objects" / "load.yaml"))
     release.kubectl("wait", "--for=condition=Ready", "pod/load", "--timeout=60s")
     yield release
