@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from enum import Enum
 
 import numpy as np
 
@@ -45,7 +46,14 @@ class Made:
     upper: Floats
 
 
-Computed = tuple[StoredForecast, Made | None, float]
+class Unmade(Enum):
+    """Why a stored forecast can't be computed anew."""
+
+    GONE = "its row, or one that a model's window needs, is not in the table any more"
+    OTHERWISE = "by the tables and its version another would have spoken, or nobody so far ahead"
+
+
+Computed = tuple[StoredForecast, Made | Unmade, float]
 """A stored forecast, the same computed anew where that can be, and its band's scale."""
 
 
@@ -125,6 +133,8 @@ class Past:
     filtered: Floats
     recent: Floats
     window: Floats | None
+    has_rows: bool
+    """Whether there is a row, with a smile or without, at each step of the window."""
 
     @classmethod
     def of(cls, series: Series, place: int, terms: Terms) -> "Past":
@@ -134,7 +144,7 @@ class Past:
         window = None if rows is None else window_input(series.window(rows), terms.filter_weight)
         recent = _recent(series, times, terms)
         return cls(float(series.tau[place]), filtered_smile(recent, terms.filter_weight), recent,
-                   window)
+                   window, rows is not None)
 
     def stand_in(self, terms: Terms) -> tuple[tuple[str, ...], Floats]:
         """Names by horizon (H,) and change (H, 3, 17) of the baselines."""
@@ -177,7 +187,7 @@ class Replay:
             if forecasts := spoken.pop((at, expiry), []):
                 yield from self._instant(forecasts, said)
         for forecasts in spoken.values():  # whose row is gone
-            yield from ((one, None, np.nan) for one in forecasts)
+            yield from ((one, Unmade.GONE, np.nan) for one in forecasts)
 
     def _instant(self, stored: list[StoredForecast], said: "_Said") -> Iterator[Computed]:
         tracker = self._following(stored)
@@ -185,12 +195,12 @@ class Replay:
         for one in stored:
             line = one.role == "shadow", one.horizon_s
             if one.horizon_s not in tracker.horizons_s:
-                yield one, None, np.nan
+                yield one, Unmade.OTHERWISE, np.nan
                 continue
             scale = float(tracker.scales(one.made_at, line[0])[
                 tracker.horizons_s.index(one.horizon_s)])
             made = said.forecast(one, scale)
-            if made is not None:
+            if isinstance(made, Made):
                 issued.setdefault(line, Standing(line, one.expiry, one.made_at, one.target_at,
                                                  made.smile, made.lower, made.upper))
             yield one, made, scale
@@ -231,19 +241,22 @@ class _Said:
         for speaker, instants in asked.items():
             self._ask(speaker, instants)
 
-    def forecast(self, stored: StoredForecast, scale: float) -> Made | None:
-        """A forecast with its band's scale; None where its speaker can't make it."""
+    def forecast(self, stored: StoredForecast, scale: float) -> Made | Unmade:
+        """A forecast with its band's scale, or why its speaker can't make it."""
         speaker = self._models.speaker(stored)
         key, terms = ((stored.made_at, stored.expiry), speaker), self._models.terms(speaker)
-        past, change = self._pasts.get(key), self._changes.get(key)
-        if past is None or stored.horizon_s not in terms.horizons_s:
-            return None
+        if stored.horizon_s not in terms.horizons_s:
+            return Unmade.OTHERWISE
         place = terms.horizons_s.index(stored.horizon_s)
+        past, change = self._pasts.get(key), self._changes.get(key)
+        if past is None:
+            return Unmade.GONE
         if speaker.role == "baseline":
             names, change = past.stand_in(terms)
-            change = change if names[place] == stored.model_name else None
+            if names[place] != stored.model_name:
+                return Unmade.OTHERWISE
         if change is None:
-            return None
+            return Unmade.OTHERWISE if past.has_rows else Unmade.GONE
         tau = past.tau - np.array(terms.horizons_s) / YEAR_SECONDS
         made = issue(past.filtered, scaled(change, np.full(len(change), scale)), tau)
         return Made(made.smile[place], made.lower[place], made.upper[place])

@@ -135,7 +135,7 @@ def test_every_forecast_is_computed_anew_to_float_precision(played, database_url
     assert sum(one.forecasts for one in found.values()) == Tables(database_url).count(
         "predicted_smile", played)
     for one in found.values():
-        assert one.missing == 0 and one.forecasts > 5
+        assert one.gone == one.otherwise == 0 and one.forecasts > 5
         # A network's 32 bits round differently in a batch of another size.
         assert one.smile < 1e-9 and one.band < 1e-8
         assert one.scale == 0.0
@@ -174,5 +174,69 @@ def test_a_number_that_was_changed_in_a_table_is_told(played, database_url, uri,
 
     told = capsys.readouterr()
     assert "12 bp" in told.out
-    assert told.err.endswith("differ from the same computed anew by more than rounding (1e-07)\n")
+    assert "differ from the same computed anew by more than rounding (1e-07)" in told.err
+    assert command.main(["--symbol", played]) == 0
+
+
+ANOTHER = "UPDATE predicted_smile SET model_name = %s WHERE symbol = %s AND model_name = %s AND " \
+          "model_version = '1' AND role = 'baseline'"
+HIDE = "UPDATE {table} SET symbol = %s WHERE symbol = %s AND {at}"
+SHOW = "UPDATE {table} SET symbol = %s WHERE symbol = %s"
+
+
+@pytest.fixture
+def asked(database_url, uri, monkeypatch):
+    monkeypatch.setenv("SMILE_DATABASE_URL", database_url)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+
+
+def test_a_forecast_that_another_baseline_would_have_made_is_a_difference(
+        played, database_url, asked, uri, capsys):
+    """Stored as the Kalman level's, where the champion's anchor is the tuned EWMA."""
+    change(database_url, ANOTHER, "kalman", played, "ewma")
+    try:
+        found = recompute(database_url, Models("smile", uri), played)
+        assert command.main(["--symbol", played]) == 3
+    finally:
+        change(database_url, ANOTHER, "ewma", played, "kalman")
+
+    kalman = found["kalman", "1", "baseline"]
+    assert kalman.otherwise == kalman.forecasts > 0 and kalman.gone == 0
+    told = capsys.readouterr().err
+    assert "kalman 1 (baseline)" in told and "or another would have made them" in told
+
+
+def test_forecasts_whose_rows_are_gone_are_counted_beside_the_others(played, database_url, uri):
+    """As where old rows are dropped; before the first that is kept, the day has none at all."""
+    every = recompute(database_url, Models("smile", uri), played)
+    kept, hidden = START + timedelta(minutes=12), f"{played}_"
+    change(database_url, HIDE.format(table="option_features", at="ts < %s"), hidden, played, kept)
+    try:
+        found = recompute(database_url, Models("smile", uri), played)
+    finally:
+        change(database_url, SHOW.format(table="option_features"), played, hidden)
+
+    assert {kind: one.forecasts for kind, one in found.items()} == {
+        kind: one.forecasts for kind, one in every.items()}
+    unknown, champion = found["filtered_persistence", NO_MODEL, "baseline"], found[
+        "smile", "2", "champion"]
+    assert unknown.gone == unknown.forecasts > 0
+    assert 0 < champion.gone < champion.forecasts
+    assert champion.smile < 1e-9 and champion.otherwise == 0
+
+
+def test_where_all_rows_are_gone_nothing_is_shown_and_that_is_an_error(
+        played, database_url, asked, capsys):
+    """One instant is left, of which there is no forecast."""
+    hidden = f"{played}_"
+    change(database_url, HIDE.format(table="option_features", at="ts > %s"), hidden, played, START)
+    change(database_url, HIDE.format(table="predicted_smile", at="made_at <= %s"), hidden, played,
+           START)
+    try:
+        assert command.main(["--symbol", played]) == 2
+    finally:
+        for table in ("option_features", "predicted_smile"):
+            change(database_url, SHOW.format(table=table), played, hidden)
+
+    assert "can be computed anew: the rows of option_features" in capsys.readouterr().err
     assert command.main(["--symbol", played]) == 0
