@@ -131,8 +131,10 @@ def as_table(found: dict[Kind, Difference], symbol: str) -> Table:
                  "band", "band's scale"):
         table.add_column(name, justify="left" if name in ("model", "role") else "right")
     for kind, one in sorted(found.items()):
+        compared = one.forecasts > one.gone + one.otherwise
+        apart = (f"{one.smile * 1e4:.2g} bp", f"{one.band * 1e4:.2g} bp", f"{one.scale:.2g}")
         table.add_row(*kind, str(one.forecasts), str(one.gone), str(one.otherwise),
-                      f"{one.smile * 1e4:.2g} bp", f"{one.band * 1e4:.2g} bp", f"{one.scale:.2g}")
+                      *(apart if compared else "---"))
     return table
 
 

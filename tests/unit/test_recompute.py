@@ -63,6 +63,13 @@ def test_the_table_tells_differences_in_basis_points():
     assert "25 bp" in list(as_table(found, "SPY").columns[6].cells)
 
 
+def test_where_nothing_was_compared_the_table_tells_no_difference():
+    found = {("smile", "1", "champion"): difference(GONE, OTHERWISE)}
+
+    assert [list(column.cells)[0] for column in as_table(found, "SPY").columns] == [
+        "smile", "1", "champion", "2", "1", "1", "-", "-", "-"]
+
+
 @pytest.mark.parametrize(("found", "code"), [
     (difference((stored(SMILE + 1e-9), made(), 1.0)), 0),
     (difference((stored(SMILE + 1e-6), made(), 1.0)), 3),
