@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ml.bands import RATE
 from ml.baselines import changes, held_by_strike, on_grid
 from ml.errors import TrainingDataError
 from ml.evaluation import forecasts as forecasting
@@ -145,6 +146,21 @@ def test_the_bands_scale_goes_on_from_fold_to_fold(data):
     first, second = forecasting.band_scales(narrow, data)
     assert first[0].tolist() == [1.0, 1.0]
     assert (second[0] > 1.5).all()
+
+
+@pytest.mark.parametrize(("horizon", "steps"), [(0, 1), (1, 5)])
+def test_a_bands_scale_learns_of_a_target_in_the_step_after_it(data, horizon, steps):
+    """Not when the forecast is made; of a band without width every quote is missed, not a tenth."""
+    one = walked(data)[0]
+    part = one.fold.test
+    nothing = np.zeros((len(part), 2, 3, 17), np.float32)
+    [scale] = forecasting.band_scales([forecasting.Forecasts(
+        0, part.places, part.known, nothing, (), (0.05, 0.5, 0.95))], data)
+    after = np.rint((data.samples.at_s[part.places] - data.samples.at_s[part.places[0]]) / 60.0)
+
+    assert (scale[after <= steps, horizon] == 1.0).all()
+    assert np.log(scale[after == steps + 1, horizon]) == pytest.approx(
+        RATE / np.sqrt(steps) * (1.0 - 0.1), rel=1e-6)
 
 
 def test_how_much_is_taken_at_a_time_changes_nothing(data, records, monkeypatch):

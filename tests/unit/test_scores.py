@@ -150,6 +150,23 @@ def test_the_p_value_in_the_metrics_is_against_the_best():
     assert near.against(FILTERED).p_value > 1e-6
 
 
+def test_luck_of_half_an_hour_is_less_evidence_the_longer_the_horizon():
+    """The model is better in 12 half hours of 16: of forecasts a minute long, and half an hour."""
+    better = np.array([1, 1, 0, 1, 1, 1, 0, 1, 1, 0, 1, 1, 1, 0, 1, 1], bool).repeat(30)
+    values = np.where(better[:, None], loss_row((0.7, 2.0, 1.0)), loss_row((1.3, 2.0, 1.0)))
+    tally, nowhere = Tally("gru", (60, 1800), 60.0, NAMES), np.zeros(480, int)
+    for horizon in range(2):
+        tally.add(Buckets(0, horizon, NOON_S + 60.0 * np.arange(480), nowhere, nowhere),
+                  np.arange(480), np.zeros(480), np.full(480, 6e-4), values)
+
+    near, far = (one.against("ewma") for one in summarise(tally.records()).horizons)
+
+    assert near.r2 == far.r2 == pytest.approx(0.15)
+    assert near.statistic < 0.0
+    assert near.p_value < 0.01 < far.p_value
+    assert far.r2_upper - far.r2_lower > 2.0 * (near.r2_upper - near.r2_lower)
+
+
 def test_seeds_are_averaged_in_cells_and_bands_too():
     other = tallied(lambda place: np.array(SQUARED[place]) * (3.0, 1.0, 1.0))
     both = summarise(averaged([tallied(), other]))
