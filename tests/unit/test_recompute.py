@@ -66,7 +66,7 @@ def test_the_table_tells_differences_in_basis_points():
 def test_where_nothing_was_compared_the_table_tells_no_difference():
     found = {("smile", "1", "champion"): difference(GONE, OTHERWISE)}
 
-    assert [list(column.cells)[0] for column in as_table(found, "SPY").columns] == [
+    assert [next(iter(column.cells)) for column in as_table(found, "SPY").columns] == [
         "smile", "1", "champion", "2", "1", "1", "-", "-", "-"]
 
 
