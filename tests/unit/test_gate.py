@@ -131,6 +131,11 @@ def test_half_an_hours_luck_is_no_thirty_minutes_evidence():
     minutes = [dataclasses.replace(one, horizons_s=(60, 120)) for one in (own, champion)]
     assert judge(*minutes).p_better < 0.05
 
+    own.sums[:, 0] = 2e-8 * (1.0 - 0.3 * np.tile(turns, 2))
+    at_minute, at_half_hour = judge(own, None).horizons
+    assert at_minute.r2_best == at_half_hour.r2_best
+    assert at_minute.p_worse < 0.05 < at_half_hour.p_worse
+
 
 def test_better_than_the_champion_passes():
     verdict = judge(records(GOOD), records(LIKE_EWMA))
@@ -181,6 +186,10 @@ def test_horizons_count_alike_against_the_champion():
     worse_far = judge(records(level((0.8, 4.0))), records(level((0.9, 3.4))))
 
     assert better_near.p_better < 0.05 < 0.95 < worse_far.p_better
+
+    # A fifth better of the small loss, a tenth worse of the large one, which is more in all.
+    fifth = judge(records(level((0.8, 4.4))), records(level((1.0, 4.0))))
+    assert fifth.p_better < 0.05
 
 
 def test_a_horizon_that_nothing_was_scored_at_is_a_reason():
