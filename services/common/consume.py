@@ -16,13 +16,13 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
-from services.common import messages, metrics
+from services.common import kafka_log, messages, metrics
 from services.common.errors import BadMessage, ServiceError, Unavailable
 from services.common.health import Heartbeat
 from services.common.lifecycle import Stop
@@ -87,13 +87,14 @@ def open_consumer(settings: KafkaSettings, stage: str, topic: str) -> Consumer:
         "topic.metadata.refresh.interval.ms": 10_000,
         # A slow stage must not hoard what it has not handled yet.
         "queued.max.messages.kbytes": 16_384,
+        **kafka_log.reported(),
         **options(settings.kafka_options),
     })
     consumer.subscribe([topic])
     return consumer
 
 
-def _consumer(configuration: dict[str, str | int | bool]) -> Consumer:
+def _consumer(configuration: dict[str, Any]) -> Consumer:
     try:
         return Consumer(configuration)
     except KafkaException as error:

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as KafkaProducer
 
-from services.common import messages
+from services.common import kafka_log, messages
 from services.common.errors import ServiceError, SettingsError, Unavailable
 
 FLUSH_SECONDS = 30.0
@@ -36,18 +37,23 @@ def bad_options(error: KafkaException) -> SettingsError:
     return SettingsError(f"SMILE_KAFKA_OPTIONS: {error.args[0].str()}")
 
 
+class NotYet(Unavailable):
+    """Messages are still to be acknowledged."""
+
+
 class Producer:
     """Sends messages keyed by symbol; `flush` returns when all are on the brokers' disks."""
 
     def __init__(self, bootstrap: str, extra: str = "") -> None:
         self._failed: KafkaError | None = None
-        configuration: dict[str, str | int | bool] = {
+        configuration: dict[str, Any] = {
             "bootstrap.servers": bootstrap,
             "enable.idempotence": True,
             "compression.type": "zstd",
             "linger.ms": 2,
             "message.max.bytes": 4_000_000,
             "queue.buffering.max.kbytes": 65_536,
+            **kafka_log.reported(),
             **options(extra),
         }
         try:
@@ -102,12 +108,13 @@ class Producer:
         """Wait until everything queued is acknowledged.
 
         Raises:
-            Unavailable: the brokers refused a message or did not answer in time.
+            NotYet: not within `seconds`; they stay queued, and another flush goes on waiting.
+            Unavailable: the brokers refused a message, or did not take it in minutes.
         """
         left = self._kafka.flush(seconds)
         self._raise_failure()
         if left:
-            raise Unavailable(f"Kafka did not acknowledge {left} messages in {seconds:.0f} s")
+            raise NotYet(f"Kafka did not acknowledge {left} messages in {seconds:.0f} s")
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:

@@ -32,7 +32,8 @@ def run() -> None:
     with ExitStack() as stack:
         stack.enter_context(health.serve(setting.metrics_port, heartbeat))
         producer = stack.enter_context(Producer(setting.kafka_bootstrap, setting.kafka_options))
-        asyncio.run(ingest(setting, Publisher(producer), Patience(stop, heartbeat)))
+        patience = Patience(stop, heartbeat)
+        asyncio.run(ingest(setting, Publisher(producer, patience), patience))
 
 
 async def ingest(setting: IngestSettings, publisher: Publisher, patience: Patience) -> None:

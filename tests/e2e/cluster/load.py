@@ -18,7 +18,7 @@ import numpy as np
 from ml.contract import from_json
 from services.common import forecast_wire as wire
 
-BATCH = 32
+BATCH = 256
 
 
 def main(url: str, seconds: float, threads: int) -> None:
