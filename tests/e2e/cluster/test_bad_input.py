@@ -86,8 +86,8 @@ def test_a_missing_secret_is_named_and_the_pods_start_when_it_comes(release):
         return any("kafka-client" in message for message in waiting)
 
     eventually("the secret's name in the pod's status", named, 60)
-    now = stack.count(release, stack.CHAMPIONS)
-    eventually("the old pods going on", lambda: stack.count(release, stack.CHAMPIONS) > now, 60)
+    now = stack.count(release, stack.FORECASTS)
+    eventually("the old pods going on", lambda: stack.count(release, stack.FORECASTS) > now, 60)
 
     release.kubectl("create", "secret", "generic", "kafka-client",
                     "--from-literal=options=client.id=smile")

@@ -33,12 +33,13 @@ def small_disk(release, tmp_path):
         parent.chmod(0o755)
     release.apply({
         "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": NAME},
-        "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+        "spec": {"capacity": {"storage": "2Gi"}, "accessModes": ["ReadWriteOnce"],
                  "storageClassName": NAME, "persistentVolumeReclaimPolicy": "Retain",
                  "hostPath": {"path": str(folder), "type": "Directory"}}})
     yield folder
     release.attempt("helm", "-n", NAMESPACE, "uninstall", NAME, "--wait", "--timeout=120s")
-    release.kubectl("delete", "pvc", f"data-{NAME}-spy-smile-database-0", "--ignore-not-found")
+    release.kubectl("delete", f"pvc/data-{NAME}-spy-smile-database-0",
+                    f"secret/{NAME}-spy-smile-database", "--ignore-not-found")
     release.kubectl("delete", "pv", NAME, "--ignore-not-found")
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 

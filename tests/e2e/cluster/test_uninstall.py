@@ -17,7 +17,7 @@ OLD = "SELECT count(*) FROM spy_option_chain WHERE sampled_at <= to_timestamp({}
 def ours(cluster):
     """The release's objects, as kind/name."""
     names = cluster.kubectl("get", KINDS, "-o", "name").split()
-    return {name.replace(".apps", "") for name in names if RELEASE in name.split("/", 1)[1]}
+    return {name.replace(".apps", "") for name in names if full("") in name}
 
 
 @pytest.fixture(scope="module")
