@@ -26,8 +26,8 @@ def test_everything_is_back_within_a_minute_of_the_node_and_the_books_balance(re
 
     eventually("every pod ready again", back, BACK_S)
     measured["back after a restart of the node, s"] = round(time.monotonic() - begin)
-    now = stack.count(release, stack.CHAMPIONS)
-    eventually("new forecasts", lambda: stack.count(release, stack.CHAMPIONS) > now, 120)
+    now = stack.count(release, stack.FORECASTS)
+    eventually("new forecasts", lambda: stack.count(release, stack.FORECASTS) > now, 120)
     measured["books after the node's restart"] = stack.balanced(release)
 
 
