@@ -99,6 +99,16 @@ def test_large_numbers_stay_numbers() -> None:
     assert told["SMILE_WRITER_BATCH"] == "1000000"
 
 
+@pytest.mark.parametrize("values", [{}, GATEWAY])
+def test_where_code_can_be_replaced_all_that_is_mounted_is_there(values: dict[str, str]) -> None:
+    for name, template in pod_templates(render(**values, development__sync="true")):
+        if name.endswith("-database"):
+            continue  # its data volume is made from a claim template
+        mounts = {mount["name"] for container in containers(template)
+                  for mount in container["volumeMounts"]}
+        assert mounts == {volume["name"] for volume in template["spec"]["volumes"]}, name
+
+
 # --- where quotes come from
 
 @pytest.mark.parametrize(("values", "host", "port", "label"), [

@@ -3,10 +3,11 @@ For `skaffold dev`: code in a volume that copied files can be written to, while 
 stays read-only. All take a stage.
 */}}
 
-{{/* Not empty for a stage whose code can be replaced while it runs. */}}
+{{/* Not empty for a stage whose code can be replaced while it runs; not for a container that has
+     "borrows" another's image in a pod of its own. */}}
 {{- define "spy-smile.develops" -}}
 {{- $ours := list "ingest" "simulator" "writer" "features" "predictor" "monitor" "model-server" "dashboard" }}
-{{- if and .root.Values.development.sync (has .name $ours) }}yes{{ end }}
+{{- if and .root.Values.development.sync (has .name $ours) (not .borrows) }}yes{{ end }}
 {{- end }}
 
 {{/* The image's code, copied before the stage starts. */}}
