@@ -18,7 +18,7 @@ def test_strimzi_gets_a_cluster_with_the_four_topics() -> None:
                 if each["kind"] in ("KafkaTopic", "KafkaNodePool")}
     assert labelled == {cluster}
     bootstrap = environment(objects, "writer")["SMILE_KAFKA_BOOTSTRAP"]
-    assert bootstrap == f"{cluster}-kafka-bootstrap:9093"
+    assert bootstrap == f"{cluster}-kafka-bootstrap.prod.svc:9093"
 
 
 @pytest.mark.parametrize(("brokers", "copies", "least"), [(1, 1, 1), (3, 3, 2), (5, 3, 2)])

@@ -51,7 +51,7 @@ def test_lag_is_the_stage_s_own(stage: str, topic: str) -> None:
     trigger, = pick(objects, "ScaledObject", f"-{stage}")["spec"]["triggers"]
     asked = trigger["metadata"]
     assert (asked["topic"], asked["consumerGroup"], asked["lagThreshold"]) == (topic, stage, "40")
-    assert asked["bootstrapServers"] == "smile-spy-smile-kafka-bootstrap:9093"
+    assert asked["bootstrapServers"] == "smile-spy-smile-kafka-bootstrap.prod.svc:9093"
 
 
 def test_keda_asks_strimzi_s_brokers_as_a_user_that_may_only_look() -> None:

@@ -4,7 +4,8 @@
 {{- if eq .Values.kafka.mode "external" }}
 {{- .Values.kafka.bootstrapServers }}
 {{- else }}
-{{- include "spy-smile.fullname" . }}-kafka-bootstrap:9093
+{{- /* With its namespace, for KEDA asks from another. */}}
+{{- include "spy-smile.fullname" . }}-kafka-bootstrap.{{ .Release.Namespace }}.svc:9093
 {{- end }}
 {{- end }}
 
