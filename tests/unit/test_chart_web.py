@@ -1,13 +1,18 @@
 """What leads browsers to the pages: Ingress or HTTPRoute, and MLflow's with a login."""
 
+import asyncio
 import base64
 
+import httpx
 import pytest
+from fastapi import FastAPI
+from mlflow.server.fastapi_security import init_fastapi_security
 
 from tests.unit.helm_chart import FULL, Object, containers, environment, pick, render
 
 PARENTS = {"dashboard__httpRoute__enabled": "true",
            "dashboard__httpRoute__parentRefs[0]__name": "web"}
+SEARCH = "/ajax-api/2.0/mlflow/experiments/search"
 LOGIN = {"mlflow__auth__enabled": "true"}
 
 
@@ -54,6 +59,39 @@ def test_mlflow_answers_to_its_service() -> None:
 
 def test_mlflow_answers_to_the_host_of_its_pages() -> None:
     assert {"mlflow.example.com", "mlflow.internal.example.com"} <= hosts(render(FULL))
+
+
+@pytest.mark.parametrize(("headers", "status"), [
+    ({"Host": "mlflow.example.com", "Origin": "https://mlflow.example.com"}, 200),
+    ({"Host": "mlflow.example.com:8080", "Origin": "http://mlflow.example.com:8080"}, 200),
+    ({"Host": "mlflow.internal.example.com",
+      "Origin": "https://mlflow.internal.example.com"}, 200),
+    ({"Host": "smile-spy-smile-mlflow:5000"}, 200),
+    ({"Host": "mlflow.example.com", "Origin": "https://elsewhere.example.com"}, 403),
+    ({"Host": "mlflow.example.com", "Origin": "https://mlflow.example.com.evil.com"}, 403),
+    ({"Host": "elsewhere.example.com", "Origin": "https://mlflow.example.com"}, 403),
+])
+def test_mlflow_s_own_guard_lets_its_pages_ask(headers: dict[str, str], status: int,
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    options = dict(argument.partition("=")[::2] for argument in mlflow(render(FULL))["args"])
+    monkeypatch.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", options["--allowed-hosts"])
+    monkeypatch.setenv("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS",
+                       options.get("--cors-allowed-origins", ""))
+    assert asyncio.run(answer(headers)) == status
+
+
+async def answer(headers: dict[str, str]) -> int:
+    """What a page with these headers is told by a server behind MLflow's own guard."""
+    app = FastAPI()
+    app.add_api_route(SEARCH, lambda: "found", methods=["POST"])
+    init_fastapi_security(app)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app),
+                                 base_url="http://server") as client:
+        return (await client.post(SEARCH, headers=headers)).status_code
+
+
+def test_without_pages_no_origin_is_allowed() -> None:
+    assert not [each for each in mlflow(render())["args"] if each.startswith("--cors")]
 
 
 def mlflow(objects: list[Object]) -> Object:
