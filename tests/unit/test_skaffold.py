@@ -4,6 +4,7 @@ import fnmatch
 import json
 import os
 import posixpath
+import re
 import shutil
 import signal
 import subprocess
@@ -21,19 +22,43 @@ from tests.unit.dockerfile import REPOSITORY, images, targets
 from tests.unit.helm_chart import SHARED, containers, pick, render
 
 SCHEMA = SHARED / "schemas" / "skaffold-v4beta14.json"
-PROFILES = [[], ["kind"], ["kind", "simulator"], ["simulator"], ["cloud"],
-            ["kind", "simulator", "sync"], ["cloud", "sync"]]
+CALLS = [("run", "cloud", []), ("run", "kind-smile", []), ("run", "kind-smile", ["simulator"]),
+         ("run", "kind-smile", ["kind", "simulator"]), ("run", "eks", ["simulator"]),
+         ("run", "eks", ["cloud"]), ("run", "eks", ["cloud", "simulator"]),
+         ("dev", "kind-smile", []), ("dev", "kind-smile", ["kind", "simulator"]),
+         ("dev", "eks", ["kind", "simulator"]), ("dev", "eks", ["cloud"]),
+         ("dev", "eks", ["cloud", "simulator"]), ("dev", "eks", ["simulator", "sync"])]
+"""Command, context and the profiles that are named."""
 
 Object = dict[str, Any]
 
 
-def skaffold(profiles: list[str]) -> Object:
-    """The configuration with some profiles' patches applied."""
+def read() -> Object:
+    """The file, without profiles."""
     config: Object = yaml.safe_load((REPOSITORY / "skaffold.yaml").read_text())
-    for profile in config["profiles"]:
-        if profile["name"] in profiles:
-            for each in profile["patches"]:
-                patch(config, each)
+    return config
+
+
+def activated(command: str, context: str, named: list[str]) -> list[str]:
+    """Profiles in skaffold's order: first what activates itself, then what is named."""
+    own = [profile["name"] for profile in read()["profiles"]
+           if any(when.get("command") == command
+                  or re.fullmatch(when.get("kubeContext", ""), context)
+                  for when in profile.get("activation", []))]
+    return own + [name for name in named if name not in own]
+
+
+PROFILES = [list(names) for names in dict.fromkeys(
+    tuple(activated(*call)) for call in CALLS)]
+
+
+def skaffold(profiles: list[str]) -> Object:
+    """The configuration after some profiles' patches, applied in the order given."""
+    config = read()
+    found = {profile["name"]: profile["patches"] for profile in config["profiles"]}
+    for name in profiles:
+        for each in found[name]:
+            patch(config, each)
     return config
 
 
@@ -106,11 +131,34 @@ def test_the_chart_renders_with_what_it_sets(profiles: list[str]) -> None:
     if profiles == ["kind"]:
         assert settings["ingest__gateway__host"] == "host.docker.internal"
     objects = render(*(REPOSITORY / file for file in smile.get("valuesFiles", [])), **settings)
+    assert ("code" in volumes(objects, "-writer")) == ("sync" in profiles)
     names = {each["metadata"]["name"] for each in objects if each["kind"] == "Deployment"}
     assert ("smile-spy-smile-simulator" in names) == ("simulator" in profiles)
     forwarded = {each["resourceName"] for each in skaffold(profiles)["portForward"]
                  if each["namespace"] == smile["namespace"]}
     assert forwarded <= {each["metadata"]["name"] for each in objects if each["kind"] == "Service"}
+
+
+def volumes(objects: list[Object], component: str) -> set[str]:
+    """Names of a component's volumes."""
+    pod = pick(objects, "Deployment", component)["spec"]["template"]["spec"]
+    return {volume["name"] for volume in pod.get("volumes", [])}
+
+
+@pytest.mark.parametrize(("command", "context", "named"), CALLS)
+def test_a_profile_keeps_what_others_set(command: str, context: str, named: list[str]) -> None:
+    profiles = activated(command, context, named)
+    settings = release(profiles)["setValues"]
+    assert ("development.sync" in settings) == (command == "dev" or "sync" in named)
+    assert settings["simulator.enabled"] is ("simulator" in named)
+    simulated, cloud = "simulator" in named, "cloud" in named
+    assert settings.get("ingest.gateway.host") == (
+        "" if simulated else None if cloud else "host.docker.internal")
+
+
+def test_what_activates_itself_comes_before_what_is_named() -> None:
+    assert activated("dev", "kind-smile", ["simulator", "kind"]) == ["kind", "sync", "simulator"]
+    assert activated("dev", "eks", ["cloud"]) == ["sync", "cloud"]
 
 
 def test_every_image_is_built_and_handed_to_the_chart() -> None:
