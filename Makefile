@@ -22,7 +22,7 @@ test: check  ## Run all tests that this machine can run, after the checks
 	$(VENV)/python -m pytest $(ARGS)
 
 e2e: install-dev  ## Run the chart on a cluster: KUBECONFIG's, ../shared/kube's or kind's; ARGS=--long for all
-	$(VENV)/python -m pytest tests/e2e/cluster tests/e2e/test_custom_resources.py tests/e2e/test_kept_secrets.py \
+	SMILE_E2E_KIND=1 $(VENV)/python -m pytest tests/e2e/cluster tests/e2e/test_custom_resources.py tests/e2e/test_kept_secrets.py \
 		$(ARGS)
 
 check: install-dev  ## Lint and type-check

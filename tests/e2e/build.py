@@ -2,7 +2,8 @@
 
 Beside `../shared/kube` they are built by buildah and loaded into that cluster; elsewhere by docker,
 for kind. The names are `localhost/spy-smile-TARGET:e2e`. What is built already is found in the
-builder's cache, and what is loaded already is not loaded again.
+builder's cache, and what is loaded already is not loaded again. SMILE_E2E_IMAGES names images of
+the project in a registry, with the word TARGET in them, which are taken instead of built.
 """
 
 import argparse
@@ -58,8 +59,12 @@ def targets() -> list[str]:
 
 
 def test_targets() -> list[str]:
-    """The images that stand beside the release; a database only where none can be pulled."""
-    return ["test-kafka", "test-proxy", *(["test-timescaledb"] if TIMESCALEDB.is_dir() else [])]
+    """The images that stand beside the release; a database only where none is pulled."""
+    return ["test-kafka", "test-proxy", *(["test-timescaledb"] if _stands_in() else [])]
+
+
+def _stands_in() -> bool:
+    return KUBE.exists() and TIMESCALEDB.is_dir()
 
 
 def builder() -> Builder:
@@ -72,7 +77,8 @@ def builder() -> Builder:
                        lambda image: (str(KUBE), "load", image),
                        lambda old, new: [(*CONTAINERD, "images", "tag", "--force", old, new)],
                        tuple(word for each in bases for word in ("--build-arg", each)))
-    docker = ("docker", "buildx", "build", "--load")
+    # An attestation beside an image keeps kind from loading it.
+    docker = ("docker", "buildx", "build", "--load", "--provenance=false")
     if shutil.which("kind") is None:  # the nodes share docker's images
         return Builder(docker, lambda _: ("true",),
                        lambda old, new: [("docker", "tag", old, new)])
@@ -82,11 +88,16 @@ def builder() -> Builder:
 
 
 def build(target: str, by: Builder, tag: str = TAG) -> None:
-    """Build one image."""
-    context = TEST_IMAGES if target.startswith("test-") else REPOSITORY
-    special = ["--build-arg", f"KAFKA={COORDINATES}", "--build-context",
-               f"timescaledb={TIMESCALEDB}"] if context == TEST_IMAGES else []
-    run([*by.build, *by.arguments, *special, "--target", target, "--tag", name(target, tag),
+    """Build one image, or take it from the registry that SMILE_E2E_IMAGES names."""
+    context, special, stage = REPOSITORY, [], target
+    if target.startswith("test-"):
+        context, special = TEST_IMAGES, ["--build-arg", f"KAFKA={COORDINATES}"]
+        if _stands_in():
+            special += ["--build-context", f"timescaledb={TIMESCALEDB}"]
+    elif pushed := os.environ.get("SMILE_E2E_IMAGES"):
+        context, stage = TEST_IMAGES, "pushed"
+        special = ["--build-arg", f"IMAGE={pushed.replace('TARGET', target)}"]
+    run([*by.build, *by.arguments, *special, "--target", stage, "--tag", name(target, tag),
          str(context)], BUILD_S)
 
 

@@ -95,6 +95,13 @@ def release(cluster: Cluster, namespace: str) -> Iterator[Cluster]:
     yield cluster
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """After a failure, while everything is still there, the nodes' logs are kept."""
+    found = find() if report.failed else ""
+    if isinstance(found, Cluster):
+        stack.keep_logs(found, report.nodeid)
+
+
 @pytest.fixture(autouse=True)
 def told_of_failures(request: pytest.FixtureRequest) -> Iterator[None]:
     """After a failure, the state of the namespace goes to the test's output."""

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -59,6 +60,14 @@ def down(cluster: Cluster) -> None:
         _call(str(build.KUBE), "down")
     else:
         _call("kind", "delete", "cluster", "--name", KIND)
+
+
+def keep_logs(cluster: Cluster, test: str) -> None:
+    """Copy what the nodes of a kind cluster have logged into a test's folder in SMILE_E2E_LOGS."""
+    folder = os.environ.get("SMILE_E2E_LOGS")
+    if folder and cluster.ours and not cluster.prefix:
+        name = re.sub(r"\W+", "-", test.rpartition("::")[2]).strip("-")
+        _call("kind", "export", "logs", str(Path(folder) / name), "--name", KIND)
 
 
 def _call(*words: str) -> subprocess.CompletedProcess[str]:

@@ -94,6 +94,8 @@ def find() -> Cluster | str:
         if os.geteuid() != 0:
             return f"{KUBE} needs root"
         return Cluster((str(KUBE), "exec"), ours=True)
+    if os.environ.get("SMILE_E2E_KIND") != "1":
+        return "no KUBECONFIG, no ../shared/kube; `make e2e` makes a cluster with kind"
     for tool in ("kind", "kubectl", "helm", "docker"):
         if shutil.which(tool) is None:
             return f"no KUBECONFIG, no ../shared/kube, and {tool} is not installed"
