@@ -1,5 +1,6 @@
 """The workflow on GitHub: what it builds, how its actions are pinned, and what each job may do."""
 
+import inspect
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.e2e import build
 from tests.unit.dockerfile import REPOSITORY, images
 from tests.unit.helm_chart import pick, render
 
@@ -92,6 +94,29 @@ def test_the_chart_and_its_versions_are_pushed_as_tested() -> None:
 def test_the_release_finds_the_line_of_the_registry_in_the_values() -> None:
     lines = (REPOSITORY / "charts/spy-smile/values.yaml").read_text().splitlines()
     assert lines.count('  registry: ""') == 1
+
+
+def test_the_cluster_runs_the_very_images_that_are_released() -> None:
+    assert "images" in needed("e2e")
+    assert workflow()["jobs"]["e2e"]["permissions"] == {"contents": "read", "packages": "read"}
+    (take,) = re.findall(r"SMILE_E2E_IMAGES=(\S+):(\S+)\"", steps("e2e"))
+    (pushed,) = re.findall(r"tag=(\S+):(\S+)\"", steps("images"))
+    assert take == (pushed[0].replace("$SERVICE", "TARGET"), pushed[1])
+    assert "SMILE_E2E_IMAGES" in inspect.getsource(build.build)
+
+
+def test_logs_are_uploaded_from_where_the_tests_put_them() -> None:
+    found = workflow()["jobs"]["e2e"]["steps"]
+    (written,) = (step["env"]["SMILE_E2E_LOGS"] for step in found
+                  if "make e2e" in step.get("run", ""))
+    (upload,) = (step["with"] for step in found if "upload-artifact" in step.get("uses", ""))
+    assert upload["path"] == written
+    assert "kind export" not in steps("e2e"), "the tests have removed the cluster by then"
+
+
+def test_two_deployments_to_an_environment_wait_for_each_other() -> None:
+    assert workflow()["jobs"]["deploy"]["concurrency"] == {
+        "group": "deploy-${{ inputs.environment }}", "cancel-in-progress": False}
 
 
 def test_what_is_deployed_by_hand_goes_to_an_environment() -> None:
