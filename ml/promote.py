@@ -64,8 +64,10 @@ class Decision:
 
 
 def decide(name: str, tracking_uri: str, history: History | None, force: str | None = None,
-           version: str | None = None) -> Decision:
+           version: str | None = None, replaces: bool = True) -> Decision:
     """Judge a version, by default the challenger of a name, and promote it, or leave it challenger.
+
+    Unless it `replaces`, it is promoted only where there is no champion.
 
     Raises:
         RegistryError: there is no challenger, it can't be loaded or can't forecast, or another
@@ -86,7 +88,7 @@ def decide(name: str, tracking_uri: str, history: History | None, force: str | N
     decision = Decision(version, before, verdict, None if verdict.passed else force)
     if decision.promoted:
         crown(name, version, tracking_uri, verdict.sentence(), decision.forced,
-              before if decision.forced is None else ANYONE)
+              None if not replaces else before if decision.forced is None else ANYONE)
     else:
         refuse(name, version, tracking_uri, verdict.sentence())
     return decision

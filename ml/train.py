@@ -16,6 +16,7 @@ from ml import card
 from ml.args import Config
 from ml.command import TRACKING_URI, guarded, reason, required
 from ml.dataset import Dataset
+from ml.errors import ConfigError
 from ml.evaluation.collect import collect
 from ml.evaluation.scores import Evaluation, as_metrics, summarise
 from ml.evaluation.tables import tables
@@ -30,10 +31,14 @@ if TYPE_CHECKING:
 def run(options: argparse.Namespace) -> None:
     """Train as told, print the scores, register if asked."""
     registers = options.register or options.promote or options.force is not None
+    if options.unless_champion and not registers:
+        raise ConfigError("--unless-champion: say --promote or --force too")
     uri = required(TRACKING_URI, "--register") if registers else None
     config = config_of(options)
     if uri is not None:
         _refuse_registry(options.name, uri)
+        if options.unless_champion and _has_champion(options.name, uri):
+            return
     with Progress() as progress:
         config = spaced(config, options, progress)
         dataset = dataset_of(options, config, progress)
@@ -52,6 +57,16 @@ def _refuse_registry(name: str, uri: str) -> None:
     registry.ready(name, uri)
 
 
+def _has_champion(name: str, uri: str) -> bool:
+    """Whether there is one, and so nothing to do; it is said."""
+    from ml import registry
+
+    version = registry.find_alias(name, registry.CHAMPION, uri)
+    if version is not None:
+        print(f"{name} has a {registry.CHAMPION}, version {version}: nothing to do")
+    return version is not None
+
+
 def _register(options: argparse.Namespace, uri: str, dataset: Dataset, walked: Sequence[Walked],
               evaluation: Evaluation) -> None:
     """Register the newest fold's model, and promote it if asked."""
@@ -66,7 +81,7 @@ def _register(options: argparse.Namespace, uri: str, dataset: Dataset, walked: S
           f"{masked(uri)}")
     if options.promote or options.force is not None:
         promote.report(promote.decide(options.name, uri, lambda _: dataset, options.force,
-                                      version))
+                                      version, replaces=not options.unless_champion))
 
 
 def report(walked: Sequence[Walked], evaluation: Evaluation) -> None:
@@ -124,16 +139,23 @@ def fold_metrics(evaluation: Evaluation, number: int) -> dict[str, float]:
             if name.startswith(start)}
 
 
+def options() -> argparse.ArgumentParser:
+    """The options of the command."""
+    known = parser("Train a model of the smile's change on recorded history.")
+    known.add_argument("--register", action="store_true",
+                       help=f"log it and make it the challenger in MLflow at {TRACKING_URI}")
+    known.add_argument("--promote", action="store_true",
+                       help="and champion, if it does well enough on what it has not seen")
+    known.add_argument("--force", metavar="REASON", type=reason,
+                       help="and champion whatever it does there; the reason is noted")
+    known.add_argument("--unless-champion", action="store_true",
+                       help="with these: do nothing where there is a champion already")
+    return known
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0, 2 for a user's mistake, 1 where something needed does not answer."""
-    options = parser("Train a model of the smile's change on recorded history.")
-    options.add_argument("--register", action="store_true",
-                         help=f"log it and make it the challenger in MLflow at {TRACKING_URI}")
-    options.add_argument("--promote", action="store_true",
-                         help="and champion, if it does well enough on what it has not seen")
-    options.add_argument("--force", metavar="REASON", type=reason,
-                         help="and champion whatever it does there; the reason is noted")
-    return guarded(run, options.parse_args(argv))
+    return guarded(run, options().parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -59,8 +59,10 @@ def _add_serve(parser: argparse.ArgumentParser, run: Command) -> None:
 
 def _add_history(parser: argparse.ArgumentParser, run: Command) -> None:
     _add_market(parser)
-    parser.add_argument("--from", dest="begin", required=True, help="ISO time with its zone")
-    parser.add_argument("--to", dest="end", required=True, help="ISO time with its zone")
+    since = parser.add_mutually_exclusive_group(required=True)
+    since.add_argument("--from", dest="begin", help="ISO time with its zone")
+    since.add_argument("--past", type=_positive, metavar="HOURS", help="that many before --to")
+    parser.add_argument("--to", dest="end", help="ISO time with its zone (this minute)")
     parser.add_argument("--step", type=_positive, default=60, help="seconds (60)")
     parser.add_argument("--expiries", type=_positive, default=6, help="the nearest N (6)")
     parser.add_argument("-o", "--output", required=True, help=".parquet, .csv or .csv.gz")

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -85,6 +86,15 @@ def _market(settings: SimulatorSettings) -> SyntheticMarket:
     return SyntheticMarket(settings.simulator_seed, symbols, settings.simulator_hours == "always")
 
 
+def _span(options: argparse.Namespace) -> tuple[datetime, datetime]:
+    """From when to when."""
+    end = datetime.now(UTC).replace(second=0, microsecond=0) if options.end is None else \
+        parse_time(options.end, "--to")
+    begin = end - timedelta(hours=options.past) if options.begin is None else \
+        parse_time(options.begin, "--from")
+    return begin, end
+
+
 def write_history(options: argparse.Namespace) -> None:
     """A quotes file of the synthetic market."""
     # Imported here: a gateway on the synthetic market needs no pandas.
@@ -92,7 +102,7 @@ def write_history(options: argparse.Namespace) -> None:
     from services.simulator.history import history_frame, instants
 
     settings = load(SimulatorSettings, cli.environment(options))
-    begin, end = parse_time(options.begin, "--from"), parse_time(options.end, "--to")
+    begin, end = _span(options)
     market = _market(settings)
     frame = history_frame(market, instants(begin, end, options.step), options.expiries)
     write_quotes(frame, options.output)

@@ -2,7 +2,9 @@
 
 import pytest
 
+from ml import train
 from services.common.check import CHECKS
+from services.simulator import cli
 from tests.unit.helm_chart import (
     EXTERNAL,
     FULL,
@@ -62,8 +64,8 @@ def test_features_and_trainer_are_told_the_same_of_the_market() -> None:
     told = environment(objects, "features")
     assert (told["SMILE_RATE"], told["SMILE_DIVIDENDS"]) == (
         "0.043", "2026-09-18:1.85,2026-12-18:1.95")
-    for kind, name in (("CronJob", "-trainer"), ("Job", "-first-model")):
-        spec = pick(objects, kind, name)["spec"]
+    objects += [first_model(render())]
+    for spec in (pick(objects, "CronJob", "-trainer")["spec"], objects[-1]["spec"]):
         template = spec.get("jobTemplate", {"spec": spec})["spec"]["template"]
         sources = template["spec"]["containers"][0]["envFrom"]
         assert [source["configMapRef"]["name"] for source in sources] == [
@@ -71,10 +73,41 @@ def test_features_and_trainer_are_told_the_same_of_the_market() -> None:
     assert environment(render(market__rate="0"), "features")["SMILE_RATE"] == "0"
 
 
-def test_a_first_model_is_trained_at_an_install_only() -> None:
-    assert pick(render(), "Job", "-first-model")
-    kinds = [each["metadata"]["name"] for each in render(upgrade="yes") if each["kind"] == "Job"]
-    assert kinds == ["smile-spy-smile-migrations"]
+def first_model(objects: list[Object]) -> Object:
+    """The Job that trains the first model."""
+    job, = (each for each in objects if each["kind"] == "Job"
+            and "-first-model-" in each["metadata"]["name"])
+    return job
+
+
+def test_a_first_model_s_training_outlasts_an_upgrade_and_what_it_does_is_in_its_name() -> None:
+    installed = first_model(render())
+    assert first_model(render(upgrade="yes")) == installed
+    assert first_model(render(writer__replicas="2")) == installed
+    for changed in ({"image__tag": "v2"}, {"trainer__firstModel__hours": "3"}):
+        other = first_model(render(**changed))
+        assert other["spec"] != installed["spec"]
+        assert other["metadata"]["name"] != installed["metadata"]["name"]
+    history, trainer = containers(installed["spec"]["template"])
+    assert "--past=6" in history["args"]
+    assert "--unless-champion" in trainer["args"]
+
+
+def test_the_arguments_of_a_first_model_are_known() -> None:
+    history, trainer = containers(first_model(render())["spec"]["template"])
+    options = cli.parser(print, print).parse_args(history["args"])
+    assert (options.past, options.simulator_symbols) == (6, "SPY")
+    assert "--unless-champion" in train.options().format_help()
+    assert train.options().parse_args(trainer["args"]).unless_champion
+
+
+@pytest.mark.parametrize("feed", [
+    {"ingest__gateway__host": "ib-gateway"},
+    {"gateway__enabled": "true", "gateway__image": "ib:1", "gateway__existingSecret": "ib"}])
+def test_a_live_feed_gets_no_champion_of_a_synthetic_market(feed: dict[str, str]) -> None:
+    objects = render(**feed)
+    assert pick(objects, "Deployment", "-simulator")
+    assert not [each for each in objects if "-first-model" in each["metadata"]["name"]]
 
 
 def test_a_job_by_hand_is_made_of_the_trainer_s_schedule() -> None:

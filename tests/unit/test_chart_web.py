@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from mlflow.server.fastapi_security import init_fastapi_security
 
 from tests.unit.helm_chart import FULL, Object, containers, environment, pick, render
+from tests.unit.test_chart_jobs import first_model
 
 PARENTS = {"dashboard__httpRoute__enabled": "true",
            "dashboard__httpRoute__parentRefs[0]__name": "web"}
@@ -124,7 +125,7 @@ def test_a_login_is_asked_of_all_and_given_to_our_pods() -> None:
         "MLFLOW_FLASK_SERVER_SECRET_KEY": (secret, "session-key")}
     trainer = pick(objects, "CronJob", "-trainer")["spec"]["jobTemplate"]["spec"]["template"]
     for template in (trainer, pick(objects, "Deployment", "-model-server")["spec"]["template"],
-                     pick(objects, "Job", "-first-model")["spec"]["template"],
+                     first_model(objects)["spec"]["template"],
                      {"spec": pick(objects, "Pod", "-test-registry")["spec"]}):
         told = places(containers(template)[-1])
         assert told["MLFLOW_TRACKING_PASSWORD"] == (secret, "password")

@@ -122,6 +122,16 @@ def test_one_that_does_not_pass_stays_challenger_and_is_told_why(registry, told)
     assert "; it stays challenger (--force REASON would" in promote.outcome(decision)
 
 
+@pytest.mark.parametrize(("verdict", "force"), [(PASSED, None), (FAILED, "the first")])
+def test_one_that_may_replace_nobody_is_crowned_only_where_there_is_no_champion(
+        registry, told, verdict, force):
+    told["verdict"] = verdict
+
+    promote.decide("smile", URI, lambda contract: None, force, replaces=False)
+
+    assert [before for *_, before in registry.crowned] == [None]
+
+
 def test_force_promotes_it_all_the_same_and_keeps_both_reasons(registry, told):
     told["verdict"] = FAILED
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -56,7 +57,20 @@ def test_history_writes_a_quotes_file(tmp_path, capsys):
     assert f"{len(frame)} quotes at 6 instants" in capsys.readouterr().out
 
 
+def test_history_can_be_that_of_the_hours_until_now(tmp_path):
+    path = tmp_path / "history.csv"
+    with pytest.raises(SystemExit) as ended:
+        main(["history", "--past", "1", "--step", "600", "--expiries", "1", "--hours", "always",
+              "-o", str(path)])
+    assert ended.value.code == 0
+    times = read_quotes(path)["ts"]
+    assert times.max() - times.min() == timedelta(hours=1)
+    assert timedelta(0) <= datetime.now(UTC) - times.max() < timedelta(minutes=2)
+
+
 @pytest.mark.parametrize("arguments", [
+    ["history", "-o", "x.csv"],
+    ["history", "--past", "1", "--from", "2026-11-23T15:00:00Z", "-o", "x.csv"],
     ["history", "--from", "yesterday", "--to", "2026-11-23T15:05:00Z", "-o", "x.csv"],
     ["history", "--hours", "rth", "--from", "2026-11-21T15:00:00Z", "--to",
      "2026-11-21T15:05:00Z", "-o", "x.csv"],

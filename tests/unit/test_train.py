@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from ml import args, options, train
+from ml import args, options, registry, train
 from ml.args import KINDS
 from ml.dataset import make_dataset
 from ml.errors import ConfigError, TrainingDataError
@@ -158,3 +158,27 @@ def test_an_instant_without_a_time_zone_is_refused(capsys):
         train.parser("").parse_args(["--from-database", "--until", "2026-08-03T15:00"])
 
     assert "has no time zone; add Z for UTC" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", [["--promote"], ["--force", "the first"]])
+def test_beside_a_champion_none_is_trained_where_that_is_asked(how, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://registry")
+    monkeypatch.setattr(registry, "ready", lambda name, uri: None)
+    monkeypatch.setattr(registry, "find_alias", lambda name, alias, uri: {"champion": "7"}[alias])
+
+    assert train.main(["--quotes", "none.parquet", "--unless-champion", *how]) == 0
+    assert capsys.readouterr().out == "smile has a champion, version 7: nothing to do\n"
+
+
+def test_without_a_champion_one_is_trained(monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://registry")
+    monkeypatch.setattr(registry, "ready", lambda name, uri: None)
+    monkeypatch.setattr(registry, "find_alias", lambda name, alias, uri: None)
+
+    assert train.main(["--quotes", "none.parquet", "--unless-champion", "--promote"]) == 2
+    assert "none.parquet" in capsys.readouterr().err
+
+
+def test_a_model_that_is_not_promoted_has_no_use_for_the_champion(capsys):
+    assert train.main(["--quotes", "none.parquet", "--unless-champion"]) == 2
+    assert "--unless-champion" in capsys.readouterr().err
