@@ -16,7 +16,7 @@ from tests.unit.helm_chart import (
     render,
     run,
 )
-from tests.unit.promtool import RULES, promtool
+from tests.unit.promtool import RULES, alerts, promtool
 
 KINDS = {"podMonitors": "PodMonitor", "rules": "PrometheusRule"}
 
@@ -91,12 +91,46 @@ def test_rendered_rules_are_rules_of_their_namespace(values: tuple[Path, ...],
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("component", "part"), [
-    ("ingest", "quotes"), ("modelServer", "model"), ("monitor", "forecasts")])
-def test_nothing_is_missed_of_a_part_that_is_switched_off(component: str, part: str) -> None:
+MODEL_SERVER = {"SmileChampionMissing", "SmileBaselineStandsIn", "SmileModelServerSlow",
+                "SmileModelServerErrors"}
+QUOTES = {"SmileNoFreshQuotes", "SmileFeedDown", "SmileQuotesOld"}
+SCORES = {"SmileSkillLost", "SmileCoverageOff", "SmileDrift", "SmileNothingScored"}
+
+
+@pytest.mark.parametrize(("component", "gone"), [
+    ("ingest", QUOTES | {"SmileNoForecasts"}),
+    ("writer", {"SmileNothingScored"}),
+    ("features", {"SmileNoForecasts", "SmileNothingScored"}),
+    ("predictor", {"SmileNoForecasts", "SmileBaselineStandsIn", "SmileNothingScored"}),
+    ("monitor", SCORES | {"SmileRetrainingFailed"}),
+    ("modelServer", MODEL_SERVER),
+    ("trainer", {"SmileTrainingFailed"})])
+def test_nothing_is_missed_of_a_part_that_is_switched_off(component: str, gone: set[str]) -> None:
     made = of(switched_on(**{f"{component}__enabled": "false"}), "PrometheusRule")
-    assert {each["metadata"]["name"].removeprefix("smile-spy-smile-") for each in made} == {
-        file.stem for file in RULES} - {part}
+    rules = [rule for each in made for group in each["spec"]["groups"] for rule in group["rules"]]
+    assert {rule["alert"] for rule in rules if "alert" in rule} == {
+        alert["alert"] for alert in alerts()} - gone
+    assert all(group["rules"] for each in made for group in each["spec"]["groups"])
+
+
+def test_what_a_rule_asks_for_is_recorded_as_long_as_the_rule_is_there() -> None:
+    made = of(switched_on(ingest__enabled="false"), "PrometheusRule")
+    text = str([each["spec"] for each in made])
+    assert "smile:market_open" not in text
+    assert "smile:forecast_latency_seconds:p99" in text
+
+
+def test_a_stage_that_is_switched_off_has_no_backlog() -> None:
+    def lag(**settings: str) -> str:
+        (rule,) = (rule for each in of(switched_on(**settings), "PrometheusRule")
+                   for group in each["spec"]["groups"] for rule in group["rules"]
+                   if rule.get("alert") == "SmileConsumerLag")
+        return str(rule["expr"])
+
+    assert "consumergroup!~" not in lag()
+    assert 'consumergroup!~"writer|mine"' in lag(
+        writer__enabled="false", predictor__enabled="false",
+        predictor__env__SMILE_KAFKA_GROUP="mine")
 
 
 def test_dashboards_are_for_the_sidecar_of_grafana() -> None:
