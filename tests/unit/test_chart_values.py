@@ -1,6 +1,8 @@
 """The chart's values: a bad one is refused by name, and each is explained."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -65,6 +67,33 @@ from tests.unit.helm_chart import CHART, Object, run
     ("writer.resources.limit.memory=1Gi", "limit"),
     ("trainer.firstModel.hours=0", "/trainer/firstModel/hours"),
     ("simulator.enabled=false,gateway.enabled=false", "/ingest/gateway/host"),
+    ("fullnameOverride=My_App", "/fullnameOverride"),
+    ("nameOverride=Bad Name", "/nameOverride"),
+    ("image.tag=bad tag", "/image/tag"),
+    ("trainer.timeZone=Mars", "/trainer/timeZone"),
+    ("trainer.schedule=a b c d e", "/trainer/schedule"),
+    ("trainer.schedule=0 24 * * *", "/trainer/schedule"),
+    ("dashboard.ingress.host=a b", "/dashboard/ingress/host"),
+    ("dashboard.ingress.path=/a//b", "/dashboard/ingress/path"),
+    ("dashboard.httpRoute.path=/a b", "/dashboard/httpRoute/path"),
+    ("database.storageClass=BAD X", "/database/storageClass"),
+    ("kafka.bootstrapServers=a:99999", "/kafka/bootstrapServers"),
+    ("ingest.lines=20000", "/ingest/lines"),
+    ("ingest.gateway.clientId=9999999999", "/ingest/gateway/clientId"),
+    (f"ingest.symbol={'A' * 65}", "/ingest/symbol"),
+    (f"modelName={'a' * 65}", "/modelName"),
+    ("tolerations[0].efect=NoSchedule", "efect"),
+    ("networkPolicy.dns[0].podSelector.matchLables.a=b", "matchLables"),
+    ("networkPolicy.dns[0].namespaceSelector.labels.a=b", "labels"),
+    ("networkPolicy.ingressFrom[0].ipBlock.cidr=10.0.0.0/8,"
+     "networkPolicy.ingressFrom[0].ipBlock.excpt={10.1.0.0/16}", "excpt"),
+    ("writer.resources.requests.cpuu=1", "cpuu"),
+    ("writer=null", "writer"),
+    ("kafka=null", "kafka"),
+    ("image=null", "image"),
+    ("database.mode=null", "mode"),
+    ("monitoring.dashboards.enabled=true,monitoring.dashboards.labels=null", "labels"),
+    ("networkPolicy.outside.database.ports=null", "ports"),
 ])
 def test_a_bad_value_is_refused_by_name(setting: str, named: str) -> None:
     done = run("template", "smile", CHART, "--set", setting)
@@ -79,6 +108,36 @@ def test_what_a_bad_value_has_beside_its_name_is_not_told() -> None:
                "writer.env.SMILE_DATABASE_URL=postgresql://smile:hunter2@host/smile")
     assert done.returncode != 0
     assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize(("setting", "named"), [
+    ("mlflow.mode=external,mlflow.trackingUri=https://user:hunter2@mlflow.example.com",
+     "/mlflow/trackingUri"),
+    ("mlflow.artifacts.endpoint=http://user:hunter2@minio:9000", "/mlflow/artifacts/endpoint"),
+    ("monitor.env.SMILE_MODEL_SERVER_URL=http://user:hunter2@server",
+     "/monitor/env/SMILE_MODEL_SERVER_URL"),
+    ("trainer.args={--config=http://user:hunter2@server}", "/trainer/args/0"),
+])
+def test_a_password_in_a_value_is_refused_and_not_told(setting: str, named: str) -> None:
+    done = run("template", "smile", CHART, "--set", setting)
+    assert done.returncode != 0
+    assert named in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize("setting", [
+    "trainer.schedule=*/5 1-3 ? JAN-mar MON", "trainer.schedule=@daily", "trainer.timeZone=UTC",
+    "trainer.timeZone=America/Argentina/Buenos_Aires", "dashboard.ingress.path=/a/b/",
+    "ingest.gateway.host=10.0.0.1", "dashboard.ingress.host=*.example.com",
+    "tolerations[0].operator=Exists", "writer.resources.limits=null", "writer.env=null",
+    "dashboard.ingress.annotations=null", "image.tag=v1.2-rc_3",
+    "image.registry=localhost:5000/smile", "writer.image=ghcr.io/a/b@sha256:00",
+    "mlflow.mode=external,mlflow.trackingUri=http://mlflow/at@home", "writer.resources=null",
+    "writer.resources.limits.nvidia\\.com/gpu=1", "modelName=smile@night",
+])
+def test_a_good_value_is_taken(setting: str) -> None:
+    done = run("template", "smile", CHART, "--set", setting)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_value_has_a_comment_above() -> None:
@@ -117,3 +176,86 @@ def compare(values: Object, schema: Object, path: str) -> None:
     assert schema["additionalProperties"] is False, path
     for name, part in schema["properties"].items():
         compare(values[name], part, f"{path}/{name}")
+
+
+# --- names and numbers that YAML would take for something else
+
+ODD = """
+image: {pullSecrets: ["%(name)s"], tag: "%(name)s"}
+modelName: "%(name)s"
+kafka: {mode: %(kafka)s, bootstrapServers: "b:9092", existingSecret: "%(name)s",
+        strimzi: {storageClass: "%(name)s"}, kedaAuthentication: "%(name)s"}
+database: {existingSecret: "%(name)s", storageClass: "%(name)s", storage: "5"}
+mlflow: {storageClass: "%(name)s", storage: "5",
+         auth: {enabled: true, existingSecret: "%(name)s"},
+         artifacts: {mode: s3, destination: "s3://b", existingSecret: "%(name)s"},
+         ingress: {enabled: true, host: m, className: "%(name)s", tlsSecret: "%(name)s"}}
+gateway: {enabled: true, image: "%(name)s", existingSecret: "%(name)s"}
+ingest: {symbol: "%(name)s"}
+writer: {image: "%(name)s", env: {SMILE_KAFKA_GROUP: "%(name)s"}, autoscaling: {mode: keda}}
+dashboard:
+  ingress: {enabled: true, host: "%(name)s", className: "%(name)s", tlsSecret: "%(name)s"}
+networkPolicy: {kedaNamespace: "%(name)s"}
+"""
+
+
+@pytest.mark.parametrize("kafka", ["strimzi", "external"])
+def test_names_that_look_like_numbers_stay_names(kafka: str, tmp_path: Path) -> None:
+    shapes = []
+    for name in ("abc", "123"):
+        values = tmp_path / f"{name}.yaml"
+        values.write_text(ODD % {"name": name, "kafka": kafka})
+        done = run("template", name, CHART, "--values", values,
+                   "--set-string", "fullnameOverride=smile")
+        assert done.returncode == 0, done.stderr
+        shapes.append([shape(each) for each in yaml.safe_load_all(done.stdout)])
+    assert shapes[0] == shapes[1]
+
+
+def shape(value: object) -> object:
+    """A value with the kinds of its leaves in place of them."""
+    if isinstance(value, dict):
+        return {key: shape(each) for key, each in value.items()}
+    return [shape(each) for each in value] if isinstance(value, list) else type(value)
+
+
+LARGE = """
+database: {userId: 10000000}
+kafka: {topics: {partitions: 1000, retentionHours: 1000000}}
+gateway: {enabled: true, image: i, existingSecret: s, userId: 10000000, patienceMinutes: 1000000}
+ingest: {gateway: {clientId: 10000000}}
+migrations: {waitSeconds: 1000000}
+writer: {autoscaling: {mode: keda, lagThreshold: 1000000}}
+features: {env: {SMILE_KAFKA_GROUP: 1000000}}
+monitor: {retrain: {enabled: true, cooldownSeconds: 10000000}}
+tests: {waitSeconds: 1000000, forecastAgeSeconds: 1000000}
+"""
+
+
+def test_large_numbers_are_written_in_full(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text(LARGE)
+    done = run("template", "smile", CHART, "--values", values)
+    assert done.returncode == 0, done.stderr
+    assert not re.findall(r".*\de\+\d.*", done.stdout)
+
+
+@pytest.mark.parametrize("release", ["123", "a.b", "1.2", "a" * 50])
+def test_any_release_s_objects_have_names_that_a_service_may_have(release: str) -> None:
+    prefix, = prefixes(release)
+    assert re.fullmatch("[a-z]([-a-z0-9]{0,38}[a-z0-9])?", prefix)
+
+
+@pytest.mark.parametrize(("one", "other"), [("a.b", "a-b"), ("1", "r1"),
+                                            ("a" * 50, "a" * 49 + "b")])
+def test_no_two_releases_share_a_name(one: str, other: str) -> None:
+    assert prefixes(one) != prefixes(other)
+
+
+def prefixes(release: str) -> set[str]:
+    """What the names of a release's objects begin with."""
+    done = run("template", release, CHART)
+    assert done.returncode == 0, done.stderr
+    return {each["metadata"]["name"].removesuffix("-writer")
+            for each in yaml.safe_load_all(done.stdout)
+            if each["kind"] == "Deployment" and each["metadata"]["name"].endswith("-writer")}

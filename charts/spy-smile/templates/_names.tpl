@@ -6,13 +6,18 @@
 
 {{/* The prefix of all names; short enough that a component's name fits behind it. */}}
 {{- define "spy-smile.fullname" -}}
+{{- $name := printf "%s-%s" .Release.Name (include "spy-smile.name" .) }}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- $name = .Values.fullnameOverride }}
 {{- else if contains (include "spy-smile.name" .) .Release.Name }}
-{{- .Release.Name | trunc 40 | trimSuffix "-" }}
-{{- else }}
-{{- printf "%s-%s" .Release.Name (include "spy-smile.name" .) | trunc 40 | trimSuffix "-" }}
+{{- $name = .Release.Name }}
 {{- end }}
+{{- /* A Service's begins with a letter and has no dots; what differs from another's must go on doing so. */}}
+{{- $fit := regexReplaceAll "^([0-9])" (replace "." "-" $name) "r${1}" }}
+{{- if or (ne $fit $name) (gt (len $fit) 40) }}
+{{- $fit = printf "%s-%s" ($fit | trunc 31 | trimSuffix "-") ($name | sha256sum | trunc 8) }}
+{{- end }}
+{{- $fit }}
 {{- end }}
 
 {{/* Name of a component's objects; takes a stage. */}}
@@ -37,8 +42,8 @@ app.kubernetes.io/component: {{ .name }}
 
 {{/* Labels that find all of this release's pods, but not those of Strimzi's. */}}
 {{- define "spy-smile.releaseLabels" -}}
-app.kubernetes.io/name: {{ include "spy-smile.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "spy-smile.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{/* Name and labels of a component's object, for its metadata. */}}

@@ -19,16 +19,16 @@ automountServiceAccountToken: {{ .token | default false }}
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
-  runAsUser: {{ .user | default 10001 }}
-  runAsGroup: {{ .user | default 10001 }}
-  fsGroup: {{ .user | default 10001 }}
+  runAsUser: {{ int64 (.user | default 10001) }}
+  runAsGroup: {{ int64 (.user | default 10001) }}
+  fsGroup: {{ int64 (.user | default 10001) }}
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile:
     type: RuntimeDefault
 {{- with .root.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- with .root.Values.nodeSelector }}
@@ -43,7 +43,7 @@ tolerations:
 
 {{/* Image, confinement and resources of a container. */}}
 {{- define "spy-smile.container" -}}
-image: {{ include "spy-smile.image" . }}
+image: {{ include "spy-smile.image" . | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 {{ include "spy-smile.confined" . }}
 resources:
@@ -90,7 +90,7 @@ envFrom:
   {{- end }}
   {{- with .from }}
   - secretRef:
-      name: {{ . }}
+      name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- if or $own $secrets }}
@@ -98,7 +98,7 @@ env:
   {{- range $name, $place := $secrets }}
   - name: {{ $name }}
     valueFrom:
-      secretKeyRef: {name: {{ index $place 0 }}, key: {{ index $place 1 }}}
+      secretKeyRef: {name: {{ index $place 0 | quote }}, key: {{ index $place 1 }}}
   {{- end }}
   {{- range $name, $value := $own }}
   - name: {{ $name }}

@@ -19,10 +19,10 @@ Autoscalers. A consumer's takes a stage with
 {{- fail (printf "%s.autoscaling.minReplicas: %d is more than the most, %d" .name (int $given.minReplicas) $most) }}
 {{- end }}
 mode: {{ $given.mode }}
-min: {{ $given.minReplicas }}
+min: {{ int $given.minReplicas }}
 max: {{ $most }}
-cpu: {{ $given.targetCPUUtilizationPercentage }}
-lag: {{ $given.lagThreshold }}
+cpu: {{ int $given.targetCPUUtilizationPercentage }}
+lag: {{ int64 $given.lagThreshold }}
 {{- end }}
 
 {{- define "spy-smile.tooMany" -}}
@@ -31,7 +31,7 @@ lag: {{ $given.lagThreshold }}
 
 {{/* The consumer group that a stage is in. */}}
 {{- define "spy-smile.group" -}}
-{{- get .values.env "SMILE_KAFKA_GROUP" | default .name }}
+{{- include "spy-smile.text" (get (.values.env | default dict) "SMILE_KAFKA_GROUP" | default .name) }}
 {{- end }}
 
 {{- define "spy-smile.podAutoscaler" -}}
@@ -44,18 +44,18 @@ spec:
     apiVersion: apps/v1
     kind: Deployment
     name: {{ include "spy-smile.component" . }}
-  minReplicas: {{ .scaled.min }}
-  maxReplicas: {{ .scaled.max }}
+  minReplicas: {{ int .scaled.min }}
+  maxReplicas: {{ int .scaled.max }}
   metrics:
     - type: Resource
       resource:
         name: cpu
         target:
           type: Utilization
-          averageUtilization: {{ .scaled.cpu }}
+          averageUtilization: {{ int .scaled.cpu }}
   behavior:
     scaleDown:
-      stabilizationWindowSeconds: {{ .scaled.calm | default 300 }}
+      stabilizationWindowSeconds: {{ int (.scaled.calm | default 300) }}
 {{- end }}
 
 {{- define "spy-smile.lagAutoscaler" -}}
@@ -67,15 +67,15 @@ metadata:
 spec:
   scaleTargetRef:
     name: {{ include "spy-smile.component" . }}
-  minReplicaCount: {{ .scaled.min }}
-  maxReplicaCount: {{ .scaled.max }}
+  minReplicaCount: {{ int .scaled.min }}
+  maxReplicaCount: {{ int .scaled.max }}
   triggers:
     - type: kafka
       metadata:
         bootstrapServers: {{ include "spy-smile.kafkaBootstrap" .root | quote }}
-        consumerGroup: {{ include "spy-smile.group" . }}
+        consumerGroup: {{ include "spy-smile.group" . | quote }}
         topic: {{ .topic }}
-        lagThreshold: {{ .scaled.lag | quote }}
+        lagThreshold: {{ include "spy-smile.text" .scaled.lag | quote }}
         offsetResetPolicy: earliest
         allowIdleConsumers: "false"
         {{- if eq .root.Values.kafka.mode "strimzi" }}
@@ -83,6 +83,6 @@ spec:
         {{- end }}
       {{- with $authentication }}
       authenticationRef:
-        name: {{ . }}
+        name: {{ . | quote }}
       {{- end }}
 {{- end }}

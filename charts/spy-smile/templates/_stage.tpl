@@ -47,7 +47,7 @@ metadata:
   {{- include "spy-smile.metadata" . | nindent 2 }}
 spec:
   {{- if eq (dig "mode" "none" (.scaled | default dict)) "none" }}
-  replicas: {{ hasKey .values "replicas" | ternary .values.replicas 1 }}
+  replicas: {{ hasKey .values "replicas" | ternary .values.replicas 1 | int }}
   {{- end }}
   strategy:
     {{- if eq (.strategy | default "RollingUpdate") "Recreate" }}
@@ -100,7 +100,7 @@ spec:
           {{- end }}
           ports:
             {{- range $name, $number := .ports | default (dict "metrics" 9100) }}
-            - {name: {{ $name }}, containerPort: {{ $number }}}
+            - {name: {{ $name }}, containerPort: {{ int $number }}}
             {{- end }}
           {{- $probes := .probes | default (dict "path" "/healthz" "ready" "/readyz" "port" "metrics") }}
           {{- include "spy-smile.probes" $probes | nindent 10 }}
@@ -108,7 +108,7 @@ spec:
           lifecycle:
             # Requests still arrive while the endpoint is being taken out of the Service.
             preStop:
-              sleep: {seconds: {{ . }}}
+              sleep: {seconds: {{ int . }}}
           {{- end }}
           {{- include "spy-smile.environment" . | nindent 10 }}
           volumeMounts:
@@ -145,7 +145,7 @@ spec:
   ports:
     {{- range $name, $number := .listens }}
     - name: {{ $name }}
-      port: {{ $number }}
+      port: {{ int $number }}
       targetPort: {{ $name }}
     {{- end }}
 {{- end }}

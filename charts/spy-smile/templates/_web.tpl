@@ -11,11 +11,11 @@ metadata:
   {{- end }}
 spec:
   {{- with .web.className }}
-  ingressClassName: {{ . }}
+  ingressClassName: {{ . | quote }}
   {{- end }}
   {{- if .web.tlsSecret }}
   tls:
-    - secretName: {{ .web.tlsSecret }}
+    - secretName: {{ .web.tlsSecret | quote }}
       {{- with .web.host }}
       hosts: [{{ . | quote }}]
       {{- end }}
@@ -23,7 +23,7 @@ spec:
   rules:
     - http:
         paths:
-          - path: {{ .web.path | default "/" }}
+          - path: {{ .web.path | default "/" | quote }}
             pathType: Prefix
             backend:
               service:
@@ -48,7 +48,7 @@ spec:
   {{- end }}
   rules:
     - matches:
-        - path: {type: PathPrefix, value: {{ .web.path | default "/" }}}
+        - path: {type: PathPrefix, value: {{ .web.path | default "/" | quote }}}
       backendRefs:
         - name: {{ include "spy-smile.component" . }}
           port: {{ .port }}

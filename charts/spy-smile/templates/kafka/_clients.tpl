@@ -20,7 +20,7 @@ projected:
         items: [{key: user.crt, path: user.crt}, {key: user.key, path: user.key}]
 {{- else if .root.Values.kafka.existingSecret -}}
 secret:
-  secretName: {{ .root.Values.kafka.existingSecret }}
+  secretName: {{ .root.Values.kafka.existingSecret | quote }}
   defaultMode: 0440
   # Whichever of these it has.
   optional: true
