@@ -1,12 +1,16 @@
 """docs/kubernetes.md names values, objects, files and targets that there are."""
 
+import json
 import re
+import shutil
+import subprocess
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.unit.helm_chart import CHART, REPOSITORY, render
+from ml import promote
+from tests.unit.helm_chart import CHART, REPOSITORY, pick, render
 from tests.unit.promtool import alerts, declared
 
 PAGES = {name: (REPOSITORY / name).read_text()
@@ -77,3 +81,58 @@ def test_variables_of_make_platform_are_those_of_the_script() -> None:
 def test_files_named_are_there() -> None:
     for path in re.findall(r"`((?:charts|manifests)/[\w./-]+)`", TEXT):
         assert (REPOSITORY / path).exists(), path
+
+
+# --- a model rolled back inside the cluster
+
+def rolled_back(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    """The Job that the page's commands make of the trainer's CronJob."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is not installed")
+    cronjob = pick(objects, "CronJob", "-trainer")
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "roll-back"},
+           "spec": cronjob["spec"]["jobTemplate"]["spec"]}
+    (patch,) = re.findall(r"kubectl patch --local -f - -o yaml --type json -p '(.*?)' \|", TEXT,
+                          re.S)
+    done = subprocess.run(
+        [kubectl, "patch", "--local", "-f", "-", "-o", "yaml", "--type", "json", "-p", patch],
+        input=json.dumps(job), text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    made: dict[str, Any] = yaml.safe_load(done.stdout)
+    return made
+
+
+def test_a_rollback_is_the_trainers_pod_with_another_command() -> None:
+    objects = render()
+    cronjob = pick(objects, "CronJob", "-trainer")
+    assert f"--from=cronjob/{cronjob['metadata']['name']} --dry-run=client" in TEXT
+    made, own = rolled_back(objects)["spec"]["template"], cronjob["spec"]["jobTemplate"]["spec"]
+    container, = made["spec"]["containers"]
+    command, arguments = container.pop("command"), container.pop("args")
+    options = promote.parser(history=False).parse_args(arguments)
+    assert command == ["python", "-m", promote.__name__] and options.rollback
+    assert options.name == values()["modelName"]
+    trainer, = own["template"]["spec"]["containers"]
+    del trainer["args"]
+    assert made == own["template"], "restricted, and with the same addresses and passwords"
+
+
+def test_a_rollback_may_reach_mlflow() -> None:
+    objects = render()
+    labels = rolled_back(objects)["spec"]["template"]["metadata"]["labels"]
+    policy = pick(objects, "NetworkPolicy", "-trainer")["spec"]
+    assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    assert 5000 in [port["port"] for rule in policy["egress"] for port in rule["ports"]]
+    callers, = (rule["podSelector"]["matchExpressions"][0]["values"]
+                for each in pick(objects, "NetworkPolicy", "-mlflow")["spec"]["ingress"]
+                for rule in each["from"])
+    assert labels["app.kubernetes.io/component"] in callers
+
+
+def test_what_an_operator_must_know_is_told() -> None:
+    told = " ".join(TEXT.split())
+    assert "on the same external Kafka and database" not in told
+    for words in ("its own Kafka, its own database", "--source=live", "`session-key`",
+                  "`database.existingSecret`", "--cascade=orphan"):
+        assert words in told
