@@ -56,6 +56,11 @@ def expiries(symbol: str) -> list[date]:
     return queries.expiries(reader(), symbol)
 
 
+@_cached(5)
+def nearest_smile(symbol: str) -> date | None:
+    return queries.nearest_smile(reader(), symbol)
+
+
 @_cached(1)
 def smile(symbol: str, expiry: date) -> queries.Smile | None:
     return queries.smile(reader(), symbol, expiry)

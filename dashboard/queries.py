@@ -127,6 +127,20 @@ def expiries(reader: Reader, symbol: str) -> list[date]:
     return list(frame["expiry"])
 
 
+def nearest_smile(reader: Reader, symbol: str) -> date | None:
+    """The nearest expiry with a smile in the last two minutes of data.
+
+    Today's own often has none any more towards its end, when few strikes have a price.
+    """
+    frame = reader.frame("""
+        SELECT min(expiry) AS expiry FROM option_features
+        WHERE symbol = %(symbol)s AND reason IS NULL
+          AND ts > (SELECT max(ts) FROM option_features WHERE symbol = %(symbol)s)
+                   - INTERVAL '2 minutes'""", symbol=symbol)
+    found: date | None = frame["expiry"].iloc[0]
+    return found
+
+
 def smile(reader: Reader, symbol: str, expiry: date) -> Smile | None:
     """The newest smile of one expiry in the last minutes of data.
 

@@ -65,9 +65,11 @@ def feed_and_its_age(feeds: list[Feed]) -> Feed:
 
 
 def pick_expiry(symbol: str, today: date) -> date | None:
-    """The expiry control, nearest first."""
+    """The expiry control, nearest first; it begins with the nearest that has a smile."""
+    listed, shown = load.expiries(symbol), load.nearest_smile(symbol)
     picked: date | None = st.selectbox(
-        "Expiry", load.expiries(symbol), key=f"expiry-{symbol}",
+        "Expiry", listed, key=f"expiry-{symbol}",
+        index=listed.index(shown) if shown in listed else 0,
         format_func=lambda expiry: expiry_text(expiry, today))
     return picked
 

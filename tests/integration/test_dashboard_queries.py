@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import psycopg2
@@ -53,13 +53,17 @@ def without_a_smile(dashboard_url: str) -> Iterator[Callable[..., None]]:
     statement = ("UPDATE option_features SET reason = %s WHERE symbol = %s AND expiry = %s "
                  "AND ts > %s::timestamptz - INTERVAL '2 minutes' AND (%s OR ts = %s)")
 
-    def change(reason: str | None, throughout: bool) -> None:
+    changed = [EXPIRY]
+
+    def change(reason: str | None, throughout: bool, expiry: date = EXPIRY) -> None:
+        changed.append(expiry)
         with closing(psycopg2.connect(dashboard_url)) as database, database, \
                 database.cursor() as cursor:
-            cursor.execute(statement, (reason, rows.SYMBOL, EXPIRY, NOW, throughout, NOW))
+            cursor.execute(statement, (reason, rows.SYMBOL, expiry, NOW, throughout, NOW))
 
     yield change
-    change(None, throughout=True)
+    for expiry in set(changed):
+        change(None, throughout=True, expiry=expiry)
 
 
 def test_an_instant_without_a_smile_leaves_the_one_before_in_sight(
@@ -75,6 +79,16 @@ def test_an_expiry_that_is_past_is_not_offered(
     without_a_smile("expired", throughout=True)
     assert EXPIRY not in queries.expiries(reader, rows.SYMBOL)
     assert len(queries.expiries(reader, rows.SYMBOL)) == len(rows.expiries(NOW.date())) - 1
+
+
+def test_the_first_expiry_shown_is_the_nearest_with_a_smile(
+        reader: Reader, without_a_smile: Callable[..., None]):
+    listed = queries.expiries(reader, rows.SYMBOL)
+    assert queries.nearest_smile(reader, rows.SYMBOL) == listed[0]
+    without_a_smile("too few quotes", throughout=True, expiry=listed[0])
+    assert queries.expiries(reader, rows.SYMBOL) == listed
+    assert queries.nearest_smile(reader, rows.SYMBOL) == listed[1]
+    assert queries.nearest_smile(reader, "NONE") is None
 
 
 def test_missing_numbers_are_nan_and_a_missing_band_too(reader: Reader):

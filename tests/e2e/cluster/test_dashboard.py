@@ -1,6 +1,7 @@
 """The dashboard in a real browser, through a reverse proxy at the Ingress's host and path."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -24,9 +25,11 @@ def seen(release):
     return json.loads(told)
 
 
-def test_the_page_shows_a_chart_and_a_forecast(seen):
+def test_the_page_shows_a_smile_and_its_forecast(seen):
     assert seen["width"] > 300
-    assert "Forecast" in seen["text"] and "ATM volatility" in seen["text"]
+    assert "No smile" not in seen["text"] and "No forecast" not in seen["text"]
+    for metric in ("ATM volatility", "ATM forecast"):
+        assert re.search(metric + r"\s+\d+\.\d+ ?%", seen["text"]), seen["text"]
     assert "Traceback" not in seen["text"] and "Error:" not in seen["text"]
 
 
