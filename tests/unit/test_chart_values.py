@@ -92,7 +92,6 @@ from tests.unit.helm_chart import CHART, Object, run
     ("kafka=null", "kafka"),
     ("image=null", "image"),
     ("database.mode=null", "mode"),
-    ("monitoring.dashboards.enabled=true,monitoring.dashboards.labels=null", "labels"),
     ("networkPolicy.outside.database.ports=null", "ports"),
 ])
 def test_a_bad_value_is_refused_by_name(setting: str, named: str) -> None:
@@ -130,6 +129,7 @@ def test_a_password_in_a_value_is_refused_and_not_told(setting: str, named: str)
     "trainer.timeZone=America/Argentina/Buenos_Aires", "dashboard.ingress.path=/a/b/",
     "ingest.gateway.host=10.0.0.1", "dashboard.ingress.host=*.example.com",
     "tolerations[0].operator=Exists", "writer.resources.limits=null", "writer.env=null",
+    "monitoring.dashboards.enabled=true,monitoring.dashboards.labels=null",
     "dashboard.ingress.annotations=null", "image.tag=v1.2-rc_3",
     "image.registry=localhost:5000/smile", "writer.image=ghcr.io/a/b@sha256:00",
     "mlflow.mode=external,mlflow.trackingUri=http://mlflow/at@home", "writer.resources=null",
