@@ -28,8 +28,8 @@ def seen(release):
 def test_the_page_shows_a_smile_and_its_forecast(seen):
     assert seen["width"] > 300
     assert "No smile" not in seen["text"] and "No forecast" not in seen["text"]
-    for metric in ("ATM volatility", "ATM forecast"):
-        assert re.search(metric + r"\s+\d+\.\d+ ?%", seen["text"]), seen["text"]
+    for metric in ("ATM volatility", r"ATM at \d\d:\d\d:\d\d"):
+        assert re.search(metric + r"\s+\d+\.\d+%", seen["text"]), seen["text"]
     assert "Traceback" not in seen["text"] and "Error:" not in seen["text"]
 
 
