@@ -62,6 +62,13 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
                           check=False)
 
 
+def refusal(setting: str) -> str:
+    """What helm says of a value that it must refuse."""
+    done = run("template", "smile", CHART, "--set", setting)
+    assert done.returncode != 0
+    return done.stderr
+
+
 def render(*files: Path, upgrade: str = "", **settings: str) -> list[Object]:
     """The objects of a release `smile` in `prod`; `a__b="c"` is `--set a.b=c`.
 
