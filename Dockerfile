@@ -45,6 +45,12 @@ RUN install-packages '.[writer]'
 FROM packages AS migrations-packages
 RUN install-packages '.[migrations]'
 
+FROM packages AS monitor-packages
+RUN install-packages '.[monitor]'
+
+FROM packages AS dashboard-packages
+RUN install-packages '.[dashboard]'
+
 FROM packages AS mlflow-packages
 # The server without the libraries of the models that it stores, but with buckets, PostgreSQL and
 # logins. The bucket's client does not know the date parser of the constraints yet.
@@ -67,12 +73,6 @@ RUN install-packages '.[features]'
 
 FROM smile-packages AS predictor-packages
 RUN install-packages '.[predictor]'
-
-FROM smile-packages AS monitor-packages
-RUN install-packages '.[monitor]'
-
-FROM smile-packages AS dashboard-packages
-RUN install-packages '.[dashboard]'
 
 FROM smile-packages AS torch-packages
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -156,9 +156,7 @@ EXPOSE 9100
 CMD ["python", "-m", "services.predictor"]
 
 FROM runtime AS monitor
-COPY --from=smile-packages /opt/venv /opt/venv
-COPY --from=kernels /opt/kernels /opt/kernels
-COPY --from=monitor-packages /opt/added /
+COPY --from=monitor-packages /opt/venv /opt/venv
 COPY ml ml
 COPY services/__init__.py services/
 COPY services/common services/common
@@ -202,9 +200,7 @@ USER 10001:10001
 ENTRYPOINT ["python", "-m", "ml.train"]
 
 FROM runtime AS dashboard
-COPY --from=smile-packages /opt/venv /opt/venv
-COPY --from=kernels /opt/kernels /opt/kernels
-COPY --from=dashboard-packages /opt/added /
+COPY --from=dashboard-packages /opt/venv /opt/venv
 COPY ml ml
 COPY services/__init__.py services/
 COPY services/common services/common

@@ -12,7 +12,8 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 
-from ml.bands import LEVEL, TOLERANCE, BandScale, Quoted, missed_share, rate, step_of
+from ml.bands import LEVEL, BandScale, Quoted, missed_share, rate
+from ml.steps import TOLERANCE, step_of
 from ml.types import Floats
 
 Line = tuple[bool, int]

@@ -39,8 +39,6 @@ sessions of a minute's steps, coverage stays within 1.1 % of its level at 1 to 3
 moves by 0.13 (1 step) to 0.26 (30 steps) on its own. At 0.1 it is off by 3 % at 30 steps."""
 LEAST, MOST = 0.1, 10.0
 """Bounds of the scale."""
-TOLERANCE = 0.5
-"""How long after its target, in steps, a forecast may still be judged on a first smile."""
 
 
 def rate(horizon_s: float, step_s: float) -> float:
@@ -49,14 +47,6 @@ def rate(horizon_s: float, step_s: float) -> float:
     Forecasts of h steps share what happens in them, so a single shock is seen h times over.
     """
     return RATE / math.sqrt(max(1.0, horizon_s / step_s))
-
-
-def step_of(at_s: float, step_s: float) -> int:
-    """The step on the epoch clock that an instant in epoch seconds lies in.
-
-    Minute steps: 90.0 s after the epoch is in step 1.
-    """
-    return math.floor(at_s / step_s)
 
 
 @dataclass(slots=True)

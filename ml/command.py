@@ -12,18 +12,18 @@ DATABASE_URL = "SMILE_DATABASE_URL"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 
 
-def guarded(action: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> int:
-    """Run a command; a foreseen error becomes one line and an exit code: 1 where something
-    needed does not answer, 2 for a user's mistake."""
+def guarded(action: Callable[[argparse.Namespace], int | None],
+            options: argparse.Namespace) -> int:
+    """Run a command, and give the exit code that it returns, 0 for None; a foreseen error becomes
+    one line and a code: 1 where something needed does not answer, 2 for a user's mistake."""
     try:
-        action(options)
+        return action(options) or 0
     except UnavailableError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except SmileError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def required(variable: str, option: str) -> str:

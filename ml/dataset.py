@@ -23,10 +23,11 @@ from ml.args import DataArgs
 from ml.errors import TrainingDataError
 from ml.growing import SPILL_BYTES, Store
 from ml.history import Series
-from ml.sampling import TOLERANCE, draw
+from ml.sampling import draw
+from ml.steps import TOLERANCE
 from ml.types import Bools, Floats, Ints
 
-__all__ = ["TOLERANCE", "Dataset", "Key", "Observations", "Samples", "make_dataset"]
+__all__ = ["Dataset", "Key", "Observations", "Samples", "make_dataset"]
 
 Key = tuple[str, date]
 """Symbol and expiry."""

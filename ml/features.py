@@ -173,7 +173,7 @@ def window_input(window: SmileWindow, filter_weight: float = FILTER_WEIGHT) -> F
     """
     known = np.isfinite(window.grid_vol).all(axis=1) & (window.atm_vol > 0)
     known &= (window.forward > 0) & np.isfinite(window.forward)
-    if not known[-1] or 1 - known.mean() > MAX_MISSING_SHARE:
+    if not known[-1] or np.count_nonzero(~known) > MAX_MISSING_SHARE * len(known):
         return None
     source = _last_known(known)
     forward, atm = window.forward[source], window.atm_vol[source]

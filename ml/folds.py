@@ -25,11 +25,12 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 
 from ml.args import DataArgs
-from ml.dataset import TOLERANCE, Dataset, Samples
+from ml.dataset import Dataset, Samples
 from ml.days import days
 from ml.errors import TrainingDataError
 from ml.features import DEVIATIONS, WINDOW_FEATURES
 from ml.series import ONE_DAY
+from ml.steps import TOLERANCE
 from ml.types import Bools, Floats, Ints
 
 MINIMUM = {"training": 100, "validation": 30, "calibration": 30, "test": 30}

@@ -241,10 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     does not answer."""
     given = sys.argv[1:] if argv is None else argv
     decided = any(one.split("=")[0] in ("--rollback", "--force") for one in given)
-    codes: list[int] = []
-    failed = guarded(lambda options: codes.append(run(options)),
-                     parser(history=not decided).parse_args(given))
-    return failed or codes[0]
+    return guarded(run, parser(history=not decided).parse_args(given))
 
 
 if __name__ == "__main__":

@@ -177,9 +177,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--source", choices=("live", "simulated", "recorded"),
                          help="rows of this source only")
     options.add_argument("--name", default="smile", help="of the registered model")
-    codes: list[int] = []
-    failed = guarded(lambda given: codes.append(run(given)), options.parse_args(arguments))
-    return failed or codes[0]
+    return guarded(run, options.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -6,13 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.args import DataArgs
-from ml.bands import step_of
 from ml.features import WINDOW_FEATURES, filtered_smile, window_indices, window_input
 from ml.history import Series
+from ml.steps import TOLERANCE, step_of
 from ml.types import Floats, Ints
 
-TOLERANCE = 0.5
-"""How long, in steps, a window's row may be before its time, and a target's row after it."""
 _SECOND = 1e-6
 
 

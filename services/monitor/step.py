@@ -5,8 +5,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from ml.bands import TOLERANCE
 from ml.contract import ModelContract
+from ml.steps import TOLERANCE
 from services.common import metrics
 from services.common.database import Database
 from services.monitor import queries

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ml.band_tracker import MEMORY, BandTracker, LastScale, Line, Standing
-from ml.bands import TOLERANCE, Quoted, step_of
+from ml.bands import Quoted
+from ml.steps import TOLERANCE, step_of
 from ml.types import Floats
 from services.common.database import Database
 from services.common.messages import Source

@@ -17,7 +17,6 @@ from ml.bands import (
     missed_share,
     rate,
     scaled,
-    step_of,
 )
 from ml.smile.grid import GRID_Z
 from ml.smile.grid_repair import butterfly, has_butterfly, repair
@@ -173,11 +172,6 @@ def test_a_step_without_an_outcome_changes_nothing():
 def test_longer_horizons_learn_more_slowly():
     assert rate(1800, 60.0) == pytest.approx(rate(60, 60.0) / 30**0.5)
     assert rate(30, 60.0) == rate(60, 60.0)
-
-
-@pytest.mark.parametrize(("at_s", "step"), [(0.0, 0), (59.9, 0), (60.0, 1), (90.0, 1)])
-def test_steps_begin_on_the_epoch_clock(at_s, step):
-    assert step_of(at_s, 60.0) == step
 
 
 # --- bands of forecasts

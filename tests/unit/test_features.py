@@ -228,6 +228,15 @@ def test_too_much_missing_is_no_input(rows):
     assert window_input(window) is None
 
 
+@pytest.mark.parametrize("rows", [10, 20, 40])
+def test_as_much_may_be_missing_as_is_said(rows):
+    window, most = make_window(rows), rows * 3 // 10
+    window.grid_vol[:most] = NAN
+    assert window_input(window) is not None
+    window.grid_vol[most] = NAN
+    assert window_input(window) is None
+
+
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @given(st.lists(st.tuples(st.integers(0, ROWS - 1), st.sampled_from(["forward", "features"]),
                           st.sampled_from([NAN, 0.0, np.inf, 0.5])), max_size=12))

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from ml import folds
 from ml.args import DataArgs
 from ml.calendar import session_day
-from ml.dataset import TOLERANCE, Dataset, Observations, Samples, make_dataset
+from ml.dataset import Dataset, Observations, Samples, make_dataset
 from ml.errors import TrainingDataError
 from ml.features import DEVIATIONS, WINDOW_FEATURES
 from ml.folds import MINIMUM, Fold, Part, fit_scaler, walk_forward
+from ml.steps import TOLERANCE
 from tests.unit.smiles import make_history
 
 FIRST_OPEN = datetime(2026, 8, 3, 13, 30, tzinfo=UTC)
