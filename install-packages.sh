@@ -11,7 +11,7 @@ python -m pip --python /opt/venv/bin/python install --no-cache-dir --constraint 
 # A third of what packages weigh is their own tests, and parts of Arrow and others that nothing here
 # calls.
 find /opt/venv \( -name tests -o -name 'libarrow_flight*' -o -name '_flight.*.so' \
-    -o -path '*/pyarrow/include' -o -path '*/kubernetes/docs' -o -path '*/pydeck/nbextension' \) \
+    -o -path '*/pyarrow/include' -o -path '*/kubernetes/aio' -o -path '*/pydeck/nbextension' \) \
     -prune -exec rm -rf {} +
 find /opt/venv -cnewer /opt/mark ! -type d -print0 | tar --null --files-from - -cf - -P |
     tar -xf - -C /opt/added
