@@ -1,5 +1,6 @@
 """An install with the simulator: every pod ready, forecasts, `helm test`, size and memory."""
 
+import base64
 import re
 
 import pytest
@@ -18,7 +19,7 @@ from tests.e2e.cluster.tools import (
 pytestmark = pytest.mark.e2e
 FIRST_FORECAST_S = 300
 MEMORY_MIB = 6 * 1024
-WITH_KERNELS = ("simulator", "features", "predictor", "monitor", "dashboard")
+WITH_KERNELS = ("simulator", "features", "predictor")
 RARE = 2
 """Kernels that rare quotes may call with other types than the image's build did."""
 
@@ -68,6 +69,23 @@ def test_a_pod_has_its_kernels_from_the_image(release, name):
     assert len(brought) > 50
     compiled_here = files("/tmp/numba") - brought
     assert len(compiled_here) <= RARE, compiled_here
+
+
+def test_passwords_are_in_secrets_and_nowhere_else(release):
+    """Not in a log, not in what was rendered, not in what Helm was given."""
+    secrets = [secret for secret in release.items("secrets")
+               if secret["metadata"]["name"].startswith(full(""))]
+    passwords = {base64.b64decode(value).decode() for secret in secrets
+                 for key, value in secret["data"].items() if "password" in key.lower()}
+    assert passwords and all(len(password) >= 16 for password in passwords)
+
+    told = {"objects": release.kubectl("get", "all,configmaps,ingresses", "-o", "json"),
+            "values": release.helm("get", "values", RELEASE, "--all")}
+    for pod in release_pods(release):
+        name = pod["metadata"]["name"]
+        told[name] = release.kubectl("logs", name, "--all-containers", "--tail=-1")
+    assert [where for where, text in told.items()
+            if any(password in text for password in passwords)] == []
 
 
 def test_helm_test_is_green(release):
