@@ -158,3 +158,13 @@ def url(pod: Object) -> str:
     ("predictor", "forecasts"), ("dashboard", "dashboard"), ("modelServer", "model-server")])
 def test_what_is_off_is_not_tested(off: str, gone: str) -> None:
     assert gone not in asked(render(**{f"{off}__enabled": "false"}))
+
+
+def test_trainers_have_patience_with_a_registry_that_restarts() -> None:
+    patience = {"name": "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "value": "7"}
+    objects = render()
+    retraining = pick(objects, "CronJob", "-trainer")["spec"]["jobTemplate"]["spec"]["template"]
+    first = next(each["spec"]["template"] for each in objects
+                 if each["kind"] == "Job" and "-first-model-" in each["metadata"]["name"])
+    for template in (retraining, first):
+        assert patience in containers(template)[-1]["env"]

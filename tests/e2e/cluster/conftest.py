@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,21 +95,17 @@ def release(cluster: Cluster, namespace: str) -> Iterator[Cluster]:
     yield cluster
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """After a failure, while everything is still there, the nodes' logs are kept."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """After a failure, of a fixture too, while everything is still there: the state of the
+    namespace goes to the report, and the nodes' logs are kept."""
+    report = yield
     found = find() if report.failed else ""
     if isinstance(found, Cluster):
         stack.keep_logs(found, report.nodeid)
-
-
-@pytest.fixture(autouse=True)
-def told_of_failures(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After a failure, the state of the namespace goes to the test's output."""
-    failures = request.session.testsfailed
-    yield
-    found = find()
-    if request.session.testsfailed > failures and isinstance(found, Cluster):
         try:
-            print(stack.describe(found))
+            said = stack.describe(found)
         except (AssertionError, subprocess.SubprocessError) as error:
-            print(f"the namespace can't be described: {error}")
+            said = f"it can't be described: {error}"
+        report.sections.append(("the namespace", said))
+    return report

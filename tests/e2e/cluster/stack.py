@@ -23,8 +23,8 @@ from tests.e2e.cluster.tools import (
     Object,
     eventually,
     full,
-    not_ready,
     release_pods,
+    wait_until_ready,
 )
 
 VALUES = HERE / "values.yaml"
@@ -156,7 +156,7 @@ def install(cluster: Cluster, *further: str) -> dict[str, Any]:
         raise
     if helm.returncode:
         raise Failed(f"helm install: {told}\n{describe(cluster)}")
-    eventually("every pod ready", lambda: not not_ready(cluster), INSTALL_S)
+    wait_until_ready(cluster, INSTALL_S)
     took["install to every pod ready, s"] = round(time.monotonic() - begin)
     return took
 

@@ -12,9 +12,9 @@ from tests.e2e.cluster.tools import (
     eventually,
     full,
     is_ready,
-    not_ready,
     release_pods,
     restarts,
+    wait_until_ready,
 )
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
@@ -52,7 +52,7 @@ def restarted_since(cluster, before):
 
 def back(cluster, statefulset):
     cluster.kubectl("scale", "statefulset", statefulset, "--replicas=1")
-    eventually("every pod ready", lambda: not not_ready(cluster), WELL_S)
+    wait_until_ready(cluster, WELL_S)
 
 
 def test_without_the_database_pods_that_have_to_store_say_so_and_recover(release):

@@ -8,13 +8,15 @@ from tests.e2e.cluster.tools import (
     RELEASE,
     component,
     eventually,
-    not_ready,
     release_pods,
     restarts,
+    wait_until_ready,
 )
 
 pytestmark = pytest.mark.e2e
 NEXT = "e2e-next"
+READY_S = 300
+"""Two cores roll every Deployment, and may still be training the first model."""
 CHAMPION_S = 600
 SAMPLES = "SELECT count(DISTINCT sampled_at) FROM spy_option_chain"
 
@@ -31,7 +33,7 @@ def upgraded(release):
     counts = {table: stack.count(release, f"SELECT count(*) FROM {table}")
               for table in ("spy_option_chain", "option_features", "predicted_smile")}
     stack.upgrade(release, "--wait", "--set", f"image.tag={NEXT}")
-    eventually("every pod ready", lambda: not not_ready(release), 180)
+    wait_until_ready(release, READY_S)
     return before, counts
 
 

@@ -145,6 +145,16 @@ def not_ready(cluster: Cluster) -> list[str]:
     return [pod["metadata"]["name"] for pod in release_pods(cluster) if not is_ready(pod)]
 
 
+def wait_until_ready(cluster: Cluster, within_s: float) -> None:
+    """Wait for every pod of the release; Failed has the names of those that are not ready."""
+    def none_waits() -> bool:
+        if waiting := not_ready(cluster):
+            raise Failed(f"not ready: {', '.join(waiting)}")
+        return True
+
+    eventually("every pod ready", none_waits, within_s)
+
+
 def component(pod: Object) -> str:
     """What a pod is of."""
     return str(pod["metadata"]["labels"]["app.kubernetes.io/component"])
