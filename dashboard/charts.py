@@ -56,6 +56,7 @@ def small_smile(height: int = 150) -> Spec:
     return _finish(marks, height)
 
 
+_MINUTE_MS = 60_000  # labels tell minutes: ticks nearer than that would repeat them
 _PLACE = [alt.Tooltip("strike:Q", format=",.2f", title="Strike"),
           alt.Tooltip("log_moneyness:Q", format=".4f", title="ln(K/F)"),
           alt.Tooltip("z:Q", format=".2f", title="z")]
@@ -190,7 +191,7 @@ def _basis_points_axis(field: str) -> alt.Y:
 
 def _time_axis(field: str) -> alt.X:
     return alt.X(field, title="New York time", scale=alt.Scale(type="utc", nice=False),
-                 axis=alt.Axis(format="%H:%M", tickCount=8, grid=False))
+                 axis=alt.Axis(format="%H:%M", tickCount=8, tickMinStep=_MINUTE_MS, grid=False))
 
 
 def _finish(chart: alt.Chart | Layers, height: int) -> Spec:

@@ -82,3 +82,10 @@ def test_each_series_has_a_layer_of_its_own():
 
 def test_the_same_chart_is_made_once():
     assert charts.smile("z", True) is charts.smile("z", True)
+
+
+@pytest.mark.parametrize("spec", [charts.atm_history(), charts.error_over_time(), charts.latency()])
+def test_an_axis_of_minutes_has_no_two_ticks_within_one(spec: dict[str, Any]):
+    axes = [one["axis"] for channel, one in encodings(spec) if channel == "x"]
+    assert axes
+    assert all(axis["format"] == "%H:%M" and axis["tickMinStep"] == 60_000 for axis in axes)
