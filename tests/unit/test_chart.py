@@ -120,8 +120,8 @@ def test_every_pod_has_an_account_of_its_own_without_a_token(rendered: list[Obje
 
 
 def account_of(name: str) -> str:
-    """The first model's Job has what it does behind its name."""
-    return re.sub("(-first-model)-[0-9a-f]{8}$", r"\1", name)
+    """The first model's Job has what it does behind its name; the first migrations are migrations."""
+    return re.sub("(-first-model)-[0-9a-f]{8}$", r"\1", name).replace("-first-migr", "-migr")
 
 
 def test_no_variable_is_there_twice(rendered: list[Object]) -> None:

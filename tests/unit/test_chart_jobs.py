@@ -19,6 +19,8 @@ from tests.unit.helm_chart import (
 def test_migrations_of_an_own_database_come_with_it_and_later_go_first() -> None:
     assert "annotations" not in pick(render(), "Job", "-migrations")["metadata"]
     upgraded = pick(render(upgrade="yes"), "Job", "-migrations")
+    installed = pick(render(), "Job", "-migrations")
+    assert installed["metadata"]["name"] != upgraded["metadata"]["name"]  # a rollback makes it anew
     assert upgraded["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
 
 

@@ -62,6 +62,8 @@ from tests.unit.helm_chart import CHART, Object, refusal, run
     ("writer.env.SMILE_DATABASE_URL=postgresql://smile:secret@host/smile",
      "SMILE_DATABASE_URL"),
     ("gateway.env.TWS_PASSWORD=secret", "TWS_PASSWORD"),
+    ("gateway.env.TWS_PWD=secret", "TWS_PWD"),
+    ("writer.env.PGPASS=secret", "PGPASS"),
     ("writer.env.smile=1", "smile"),
     ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
     ("writer.resources.limit.memory=1Gi", "limit"),

@@ -74,6 +74,13 @@ def test_some_can_be_named_or_left_out(tmp_path: Path) -> None:
         "strimzi", "monitoring"]
 
 
+@pytest.mark.parametrize("names", ["treafik", "traefik,keda"])
+def test_who_is_to_be_left_out_has_to_be_known(names: str, tmp_path: Path) -> None:
+    done = Installed(tmp_path, "cloud", WITHOUT=names)
+    assert (done.code, done.calls) == (2, [])
+    assert done.err.startswith(f"'{names}' is not in releases.txt")
+
+
 def test_the_context_can_be_another(tmp_path: Path) -> None:
     done = Installed(tmp_path, "kind", CONTEXT="kind-other")
     assert all("--kube-context kind-other " in call for call in done.calls)
