@@ -120,7 +120,7 @@ def test_every_pod_has_an_account_of_its_own_without_a_token(rendered: list[Obje
 
 
 def account_of(name: str) -> str:
-    """The first model's Job has what it does behind its name; the first migrations are migrations."""
+    """The first model's Job has what it does behind its name; first migrations are migrations."""
     return re.sub("(-first-model)-[0-9a-f]{8}$", r"\1", name).replace("-first-migr", "-migr")
 
 

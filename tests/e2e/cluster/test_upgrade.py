@@ -5,9 +5,12 @@ import pytest
 from tests.e2e import build
 from tests.e2e.cluster import stack
 from tests.e2e.cluster.tools import (
+    CHART,
+    NAMESPACE,
     RELEASE,
     component,
     eventually,
+    full,
     release_pods,
     restarts,
     wait_until_ready,
@@ -78,3 +81,17 @@ def test_the_trained_model_forecasts_once_there_is_a_history_for_it(release, upg
         float(begin) - measured["installed at"])
     now = stack.count(release, stack.CHAMPIONS)
     eventually("more of them", lambda: stack.count(release, stack.CHAMPIONS) > now, 30)
+
+
+@pytest.mark.long
+def test_a_failed_upgrade_can_be_rolled_back_to_the_install(release, upgraded):
+    failed = release.attempt(
+        "helm", "-n", NAMESPACE, "upgrade", RELEASE, str(CHART), "--reuse-values", "--timeout=20s",
+        "--set", "migrations.image=localhost/nowhere:none")
+    assert failed.returncode
+    assert release.get("job", full("migrations"))  # a hook that failed stays, to be looked at
+
+    release.helm("rollback", RELEASE, "1", "--wait", "--timeout=300s")
+    release.kubectl("delete", "job", full("migrations"))
+    wait_until_ready(release, READY_S)
+    stack.balanced(release)
