@@ -26,6 +26,7 @@ COLOURS = {QUOTE: QUOTES, FIT: OBSERVED, FORECAST: AHEAD, BAND: "#6b5634", BASEL
            "Shadow": "#5b9cf5", "Persistence": MUTED, "p50": OBSERVED, "p95": AHEAD,
            "p99": "#e06c75"}
 PERCENT = ".2~%"
+_MINUTE_MS = 60_000  # labels tell minutes: ticks nearer than that would repeat them
 
 
 @functools.lru_cache(maxsize=16)
@@ -56,7 +57,6 @@ def small_smile(height: int = 150) -> Spec:
     return _finish(marks, height)
 
 
-_MINUTE_MS = 60_000  # labels tell minutes: ticks nearer than that would repeat them
 _PLACE = [alt.Tooltip("strike:Q", format=",.2f", title="Strike"),
           alt.Tooltip("log_moneyness:Q", format=".4f", title="ln(K/F)"),
           alt.Tooltip("z:Q", format=".2f", title="z")]

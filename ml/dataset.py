@@ -27,8 +27,6 @@ from ml.sampling import draw
 from ml.steps import TOLERANCE
 from ml.types import Bools, Floats, Ints
 
-__all__ = ["Dataset", "Key", "Observations", "Samples", "make_dataset"]
-
 Key = tuple[str, date]
 """Symbol and expiry."""
 _CHUNK = 4096

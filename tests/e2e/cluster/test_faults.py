@@ -5,7 +5,13 @@ import time
 import pytest
 
 from tests.e2e.cluster import stack
-from tests.e2e.cluster.tools import component, eventually, is_ready, release_pods
+from tests.e2e.cluster.tools import (
+    component,
+    eventually,
+    is_ready,
+    release_pods,
+    wait_until_ready,
+)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 BACK_S = 60
@@ -40,7 +46,7 @@ def test_the_broker_too_may_be_deleted_by_force(release):
 
 
 def test_forecasts_go_on_and_the_books_balance(release, measured):
-    eventually("every pod ready", lambda: all(map(is_ready, release_pods(release))), BACK_S * 2)
+    wait_until_ready(release, BACK_S * 2)
     now = stack.count(release, stack.CHAMPIONS)
     eventually("new forecasts", lambda: stack.count(release, stack.CHAMPIONS) > now, 120)
     measured["books after the forced deletions"] = stack.balanced(release)
