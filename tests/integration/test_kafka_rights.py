@@ -13,6 +13,7 @@ from confluent_kafka import (
 from confluent_kafka import Producer as KafkaProducer
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
+from services.common.errors import ServiceError, Unavailable
 from services.common.messages import DEAD_LETTER, OPTION_CHAIN, OPTION_FEATURES, PREDICTED_SMILE
 from services.common.produce import Producer, options
 from services.features import main as features
@@ -89,6 +90,24 @@ def test_a_client_may_not_write_what_is_another_s(broker: SecuredKafka, stage: s
     producer.produce(topic, b"{}", on_delivery=lambda error, _: refused.append(str(error)))
     assert producer.flush(20) == 0
     assert "TOPIC_AUTHORIZATION_FAILED" in refused[0]
+
+
+def test_who_may_write_nothing_is_told_so_instead_of_waiting(broker: SecuredKafka) -> None:
+    broker.authority.issue(f"{NAMES}-stranger", broker.folder)
+    producer = Producer(broker.bootstrap, told(broker, "stranger"))
+
+    def refusal() -> str:
+        try:
+            producer.send_bytes(OPTION_CHAIN, b"SPY", b"{}", {})
+            producer.flush(5)
+        except Unavailable:
+            return ""  # a topic's rights may yet be granted
+        except ServiceError as error:
+            return str(error)
+        raise AssertionError("it was taken")
+
+    for _ in range(2):
+        eventually(lambda: "authorization failed; this client is at its end" in refusal())
 
 
 @pytest.mark.parametrize(("stage", "topic", "group"), [

@@ -108,6 +108,32 @@ def test_a_simulator_that_nobody_listens_to_is_let_alone() -> None:
     assert not {arrow for arrow in into(objects) if arrow[1] == "simulator"}
 
 
+@pytest.mark.parametrize("mode", ["own", "external"])
+def test_a_hook_s_migrations_reach_their_database_under_the_last_release_s_policies(
+        mode: str) -> None:
+    """They run before the release's own policies are put in place, and so bring theirs."""
+    objects = render(*([EXTERNAL] if mode == "external" else []), upgrade="yes")
+    policy = pick(objects, "NetworkPolicy", "-hooked-migrations")
+    job = pick(objects, "Job", "-migrations")
+
+    own, released = (policies(objects)[name]["egress"]
+                     for name in ("hooked-migrations", "migrations"))
+    assert own == released
+    pod = job["spec"]["template"]["metadata"]["labels"]
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= pod.items()
+    assert policy["spec"]["policyTypes"] == ["Egress"]
+    when, before = policy["metadata"]["annotations"], job["metadata"]["annotations"]
+    assert when["helm.sh/hook"] == before["helm.sh/hook"]
+    assert int(when["helm.sh/hook-weight"]) < int(before.get("helm.sh/hook-weight", 0))
+    assert when["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
+
+
+def test_the_migrations_of_an_install_need_no_policy_of_a_hook() -> None:
+    assert "hooked-migrations" not in policies(render())
+    assert "hooked-migrations" not in {
+        each["metadata"]["name"] for each in render(EXTERNAL, networkPolicy__enabled="false")}
+
+
 def test_what_is_elsewhere_is_called_at_its_port_only() -> None:
     objects = render(EXTERNAL)
     assert outside(objects, "ingest") == {9096: None, 4001: None}

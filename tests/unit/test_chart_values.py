@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ml import train
 from tests.unit.helm_chart import CHART, Object, refusal, run
 
 
@@ -101,6 +102,25 @@ from tests.unit.helm_chart import CHART, Object, refusal, run
     ("image=null", "image"),
     ("database.mode=null", "mode"),
     ("networkPolicy.outside.database.ports=null", "ports"),
+    ("writer.resources.limits.memory=1Mi", "writer.resources.limits.memory"),
+    ("modelServer.resources.limits.cpu=1m", "modelServer.resources.limits.cpu"),
+    ("kafka.strimzi.resources.limits.memory=1M", "kafka.strimzi.resources.limits.memory"),
+    ("writer.autoscaling.mode=hpa,writer.resources=null", "writer.resources.requests.cpu"),
+    ("modelServer.autoscaling.enabled=true,modelServer.resources.requests.cpu=null",
+     "modelServer.resources.requests.cpu"),
+    ("networkPolicy.dns[0].ipBlock.cidr=999.1.2.3/8", "/networkPolicy/dns/0/ipBlock/cidr"),
+    ("networkPolicy.dns[0].ipBlock.cidr=10.0.0.0/33", "/networkPolicy/dns/0/ipBlock/cidr"),
+    ("networkPolicy.dns[0].ipBlock.cidr=fd00::/129", "/networkPolicy/dns/0/ipBlock/cidr"),
+    ("market.dividends=2026-13-45:1", "/market/dividends"),
+    ("market.dividends=2026-02-30:1", "no day 2026-02-30"),
+    ("market.dividends=2026-09-18:1.8.5", "/market/dividends"),
+    ("trainer.args={--from-databas}", "/trainer/args/0"),
+    ("trainer.firstModel.args={--name=other}", "/trainer/firstModel/args/0"),
+    ("mlflow.allowedHosts={a b}", "/mlflow/allowedHosts/0"),
+    ("mlflow.allowedHosts={https://mlflow.example.com}", "/mlflow/allowedHosts/0"),
+    ("kafka.bootstrapServers=broker:9092", "/kafka/bootstrapServers"),
+    ("kafka.existingSecret=kafka", "/kafka/existingSecret"),
+    ("mlflow.trackingUri=http://mlflow", "/mlflow/trackingUri"),
 ])
 def test_a_bad_value_is_refused_by_name(setting: str, named: str) -> None:
     assert named in refusal(setting)
@@ -139,10 +159,24 @@ def test_a_password_in_a_value_is_refused_and_not_told(setting: str, named: str)
     "image.registry=localhost:5000/smile", "writer.image=ghcr.io/a/b@sha256:00",
     "mlflow.mode=external,mlflow.trackingUri=http://mlflow/at@home", "writer.resources=null",
     "writer.resources.limits.nvidia\\.com/gpu=1", "modelName=smile@night",
+    "writer.resources.limits.memory=0.125Gi", "writer.resources.limits.cpu=1",
+    "writer.autoscaling.mode=hpa,writer.resources.requests.cpu=null,"
+    "writer.resources.limits.cpu=100m", "networkPolicy.dns[0].ipBlock.cidr=fd00::/8",
+    "market.dividends=2028-02-29:1.85", "trainer.args={--from-database,--rate,-0.01}",
+    "mlflow.allowedHosts={localhost:*}",
 ])
 def test_a_good_value_is_taken(setting: str) -> None:
     done = run("template", "smile", CHART, "--set", setting)
     assert done.returncode == 0, done.stderr
+
+
+def test_trainers_may_be_told_what_a_training_knows() -> None:
+    """But not the model's name, which the chart says."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    allowed = schema["$defs"]["args"]["items"]["allOf"][-1]["anyOf"][-1]["pattern"]
+    known = {option for action in train.options()._actions for option in action.option_strings}
+    assert set(re.findall("[a-z-]{3,}", allowed)) == {
+        option.removeprefix("--") for option in known - {"-h", "--help", "--name"}}
 
 
 def test_every_value_has_a_comment_above() -> None:
@@ -188,8 +222,7 @@ def compare(values: Object, schema: Object, path: str) -> None:
 ODD = """
 image: {pullSecrets: ["%(name)s"], tag: "%(name)s"}
 modelName: "%(name)s"
-kafka: {mode: %(kafka)s, bootstrapServers: "b:9092", existingSecret: "%(name)s",
-        strimzi: {storageClass: "%(name)s"}, kedaAuthentication: "%(name)s"}
+kafka: {strimzi: {storageClass: "%(name)s"}, kedaAuthentication: "%(name)s"}
 database: {existingSecret: "%(name)s", storageClass: "%(name)s", storage: "5"}
 mlflow: {storageClass: "%(name)s", storage: "5",
          auth: {enabled: true, existingSecret: "%(name)s"},
@@ -204,14 +237,15 @@ networkPolicy: {kedaNamespace: "%(name)s"}
 """
 
 
-@pytest.mark.parametrize("kafka", ["strimzi", "external"])
-def test_names_that_look_like_numbers_stay_names(kafka: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("external", [
+    "", "kafka.mode=external,kafka.bootstrapServers=b:9092,kafka.existingSecret=123"])
+def test_names_that_look_like_numbers_stay_names(external: str, tmp_path: Path) -> None:
     shapes = []
     for name in ("abc", "123"):
         values = tmp_path / f"{name}.yaml"
-        values.write_text(ODD % {"name": name, "kafka": kafka})
+        values.write_text(ODD % {"name": name})
         done = run("template", name, CHART, "--values", values,
-                   "--set-string", "fullnameOverride=smile")
+                   "--set-string", f"fullnameOverride=smile,{external}".removesuffix(","))
         assert done.returncode == 0, done.stderr
         shapes.append([shape(each) for each in yaml.safe_load_all(done.stdout)])
     assert shapes[0] == shapes[1]

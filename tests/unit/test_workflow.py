@@ -80,6 +80,16 @@ def test_jobs_call_what_a_developer_calls() -> None:
     assert called <= targets
 
 
+@pytest.mark.parametrize(("tag", "released"), [
+    ("v1.2.3", True), ("v10.0.12-rc.1", True), ("vfoo", False), ("v1.2", False),
+    ("1.2.3", False), ("v1x2x3", False)])
+def test_versions_are_released_and_no_other_tag(tag: str, released: bool) -> None:
+    """In GitHub's patterns a dot is a dot, `*` all but slashes, and the rest as in `re`."""
+    triggers = workflow()[True]  # YAML 1.1 takes `on` for true
+    patterns = [each.replace(".", r"\.").replace("*", "[^/]*") for each in triggers["push"]["tags"]]
+    assert any(re.fullmatch(each, tag) for each in patterns) == released
+
+
 def test_the_chart_and_its_versions_are_pushed_as_tested() -> None:
     run = steps("release")
     assert "imagetools create" in run and "docker build " not in run

@@ -43,6 +43,21 @@ matchExpressions:
     values: [{{ include "spy-smile.callers" . | fromYamlArray | join ", " }}]
 {{- end }}
 
+{{/* The egress rules for all that is called, and for asking where it is. Takes (dict "root" $ "calls" LIST). */}}
+{{- define "spy-smile.egressRules" -}}
+{{- $root := .root }}
+{{- with .calls }}
+- ports:
+    - {protocol: UDP, port: 53}
+    - {protocol: TCP, port: 53}
+  to:
+    {{- toYaml $root.Values.networkPolicy.dns | nindent 4 }}
+{{- end }}
+{{- range .calls }}
+{{- include "spy-smile.egress" (dict "root" $root "name" .) }}
+{{- end }}
+{{- end }}
+
 {{/* The egress rule for an arrow. Takes (dict "root" $ "name" WHAT-IS-CALLED). */}}
 {{- define "spy-smile.egress" -}}
 {{- $values := .root.Values }}

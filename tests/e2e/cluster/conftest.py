@@ -15,8 +15,9 @@ from tests.e2e import build
 from tests.e2e.cluster import stack
 from tests.e2e.cluster.tools import NAMESPACE, Cluster, find
 
-ORDER = ("test_install", "test_dashboard", "test_network", "test_upgrade", "test_faults",
-         "test_node", "test_scale", "test_bad_input", "test_full_volume", "test_uninstall")
+ORDER = ("test_install", "test_login", "test_dashboard", "test_network", "test_upgrade",
+         "test_faults", "test_node", "test_scale", "test_bad_input", "test_full_volume",
+         "test_uninstall", "test_moved_database")
 LOCK = Path("/tmp/spy-smile-e2e.lock")
 MEASURED: dict[str, Any] = {}
 """What the tests measure, told at the end."""

@@ -52,6 +52,7 @@ def tiny(release, small_disk):
         *(word for name in OFF for word in ("--set", f"{name}.enabled=false")),
         "--set", "dashboard.ingress.enabled=false",
         "--set", "mlflow.mode=external", "--set", "mlflow.trackingUri=http://mlflow:5000",
+        "--set", "mlflow.auth.enabled=false",
         "--set", f"database.storageClass={NAME}", "--set", f"writer.env.SMILE_KAFKA_GROUP={NAME}")
     return release
 

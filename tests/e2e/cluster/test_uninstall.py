@@ -10,7 +10,8 @@ KINDS = ("pods,deployments,statefulsets,replicasets,services,configmaps,secrets,
          "jobs,cronjobs,ingresses,networkpolicies,roles,rolebindings,persistentvolumeclaims,"
          "horizontalpodautoscalers,poddisruptionbudgets")
 KEPT = {f"persistentvolumeclaim/data-{full('database')}-0",
-        f"persistentvolumeclaim/{full('mlflow')}", f"secret/{full('database')}"}
+        f"persistentvolumeclaim/{full('mlflow')}", f"secret/{full('database')}",
+        f"secret/{full('mlflow')}"}
 OLD = "SELECT count(*) FROM spy_option_chain WHERE sampled_at <= to_timestamp({})"
 
 
@@ -29,7 +30,7 @@ def uninstalled(release):
     return newest, rows
 
 
-def test_an_uninstall_leaves_the_volumes_and_their_secret_and_nothing_else(release, uninstalled):
+def test_an_uninstall_leaves_the_volumes_and_their_secrets_and_nothing_else(release, uninstalled):
     eventually("pods gone", lambda: not any(name.startswith("pod/") for name in ours(release)), 90)
     assert ours(release) == KEPT
     cluster_wide = release.run("kubectl", "get", "clusterroles,clusterrolebindings,crds", "-o",
