@@ -9,6 +9,8 @@ from ml.smile.grid import ATM_INDEX
 HISTORY_MIN = 45
 BASELINE_HELP = ("Filtered persistence: the exponentially weighted smile of the last minutes, "
                  "which a model has to beat.")
+USED_HELP = ("Out of the money and near the grid. Those in the money or far out are not used, "
+             "though nothing is wrong with them; those with a flaw are rejected, and listed below.")
 AXES: dict[str, charts.Axis] = {"Log-moneyness": "log_moneyness", "Strike": "strike", "z": "z"}
 
 
@@ -92,7 +94,7 @@ def _metrics(smile: Smile, forecast: Forecast | None) -> None:
         "Quotes used": f"{smile.quotes_used} of {smile.quotes_total}",
     }
     for box, (name, value) in zip(st.columns(len(values)), values.items(), strict=True):
-        box.metric(name, value, border=True)
+        box.metric(name, value, border=True, help=USED_HELP if name == "Quotes used" else None)
 
 
 def _forecast_atm(smile: Smile, forecast: Forecast | None) -> tuple[str, str]:
@@ -118,10 +120,10 @@ def _desk(smile: Smile) -> None:
 
 
 def _rejects(smile: Smile) -> None:
-    with widgets.panel("Quotes left out", "at this instant"):
+    with widgets.panel("Quotes rejected", "at this instant"):
         table = frames.rejects(smile)
         if table.empty:
-            st.caption("None: every quote was accepted.")
+            st.caption("None: no quote has a flaw.")
         else:
             st.table(table, hide_index=True, border="horizontal")
 

@@ -46,6 +46,7 @@ class Producer:
 
     def __init__(self, bootstrap: str, extra: str = "") -> None:
         self._failed: KafkaError | None = None
+        self._ended = ""
         configuration: dict[str, Any] = {
             "bootstrap.servers": bootstrap,
             "enable.idempotence": True,
@@ -77,20 +78,17 @@ class Producer:
         """Queue raw bytes; waits while the queue is full.
 
         Raises:
-            ServiceError: the message is one that Kafka never takes, such as one too large.
+            ServiceError: Kafka never takes the message, such as one too large, or anything of
+                this client any more, such as one without the right to write.
         """
         while True:
             try:
-                self._kafka.produce(topic, value, key, headers=dict(headers),
-                                    on_delivery=self._delivered)
-                self._kafka.poll(0)
-                return
-            except BufferError:
-                self._kafka.poll(0.1)
-                self._raise_failure()
+                if self._queued(topic, key, value, headers):
+                    return
             except KafkaException as error:
                 raise ServiceError(f"a message for {topic} can't be sent: "
-                                   f"{error.args[0].str()}") from error
+                                   f"{self._why(error)}") from error
+            self._raise_failure()
 
     def dead_letter(self, message: Message, error: Exception, stage: str) -> None:
         """Queue the raw bytes of a message that can't be read, with where it came from.
@@ -110,11 +108,38 @@ class Producer:
         Raises:
             NotYet: not within `seconds`; they stay queued, and another flush goes on waiting.
             Unavailable: the brokers refused a message, or did not take it in minutes.
+            ServiceError: they take nothing of this client any more.
         """
-        left = self._kafka.flush(seconds)
+        try:
+            left = self._kafka.flush(seconds)
+        except KafkaException as error:
+            raise ServiceError(f"Kafka refuses this client: {self._why(error)}") from error
         self._raise_failure()
         if left:
             raise NotYet(f"Kafka did not acknowledge {left} messages in {seconds:.0f} s")
+
+    def _queued(self, topic: str, key: bytes | None, value: bytes | None,
+                headers: Mapping[str, str | bytes | None]) -> bool:
+        """Queue it, or wait a moment for room."""
+        try:
+            self._kafka.produce(topic, value, key, headers=dict(headers),
+                                on_delivery=self._delivered)
+        except BufferError:
+            self._kafka.poll(0.1)
+            return False
+        self._kafka.poll(0)
+        return True
+
+    def _why(self, error: KafkaException) -> str:
+        """What ended the client, where something did: the library raises that once, when it calls
+        back, and from then on only that there was something."""
+        try:
+            self._kafka.poll(0)
+        except KafkaException as raised:
+            error = raised
+        if error.args[0].fatal():
+            self._ended = f"{error.args[0].str()}; this client is at its end, check its rights"
+        return self._ended or str(error.args[0].str())
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:

@@ -11,10 +11,9 @@ import structlog
 from ml.registry import LoadedModel
 from ml.types import Floats
 from services.common.metrics import SHADOW_FAILURES
+from services.model_server.settings import SHADOW_SECONDS
 
 log = structlog.stdlib.get_logger(__name__)
-BUDGET_S = 0.1
-"""How long a request waits for the shadow, when the champion has answered."""
 REST_S = 10.0
 """How long a shadow is not asked that was late or failed."""
 Answer = Floats | Exception
@@ -28,14 +27,15 @@ class Aside:
     waits for.
     """
 
-    def __init__(self, budget_s: float = BUDGET_S, rest_s: float = REST_S,
+    def __init__(self, budget_s: float = SHADOW_SECONDS, rest_s: float = REST_S,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._budget_s, self._rest_s, self._clock = budget_s, rest_s, clock
         self._asked: queue.SimpleQueue[tuple[LoadedModel, Floats] | None] = queue.SimpleQueue()
         self._said: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._late, self._until = False, 0.0
         self._told: type[Exception] | None = None
-        self._turn = threading.Lock()
+        self._turn, self._door = threading.Lock(), threading.Lock()
+        self._stopped = False
         self._thread: threading.Thread | None = None
 
     def changes(self, model: LoadedModel, windows: Floats) -> Floats | None:
@@ -48,20 +48,29 @@ class Aside:
             self._turn.release()
 
     def stop(self) -> None:
-        """End the thread after what it was asked."""
-        self._asked.put(None)
+        """End the thread after what it was asked; who asks later gets no answer, at once."""
+        with self._door:
+            self._stopped = True
+            self._asked.put(None)
 
     def _answer(self, model: LoadedModel, windows: Floats) -> Floats | None:
-        if self._clock() < self._until or self._busy():
+        if self._clock() < self._until or self._busy() or not self._ask(model, windows):
             return None
-        self._start()
-        self._asked.put((model, windows))
         said = self._wait()
         if isinstance(said, Exception):
             self._rest(model, said)
             return None
         self._told = None
         return said
+
+    def _ask(self, model: LoadedModel, windows: Floats) -> bool:
+        """Whether anyone is there to answer."""
+        with self._door:
+            if self._stopped:
+                return False
+            self._start()
+            self._asked.put((model, windows))
+            return True
 
     def _wait(self) -> Answer:
         try:

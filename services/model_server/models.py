@@ -17,6 +17,7 @@ from ml.types import Floats
 from services.common.errors import ServiceError
 from services.model_server.aside import Aside
 from services.model_server.followed import Followed
+from services.model_server.settings import SHADOW_SECONDS
 
 INPUT = ("step_s", "window", "filter_weight", "grid_z", "feature_names", "horizons_s", "quantiles")
 """What champion and shadow must have in common to answer the same windows."""
@@ -59,10 +60,11 @@ class Models:
     """The models that two aliases point at; the challenger is the champion's shadow."""
 
     def __init__(self, name: str, alias: str, tracking_uri: str, poll_s: float,
+                 shadow_s: float = SHADOW_SECONDS,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._champion = Followed(name, alias, tracking_uri, outlives=True, clock=clock)
         self._challenger = Followed(name, CHALLENGER, tracking_uri, outlives=False, clock=clock)
-        self._poll_s, self._stop = poll_s, threading.Event()
+        self._poll_s, self._shadow_s, self._stop = poll_s, shadow_s, threading.Event()
         self._thread = threading.Thread(target=self._follow, name="models", daemon=True)
         self.pair: Pair | None = None
         """None until the first champion is loaded."""
@@ -105,7 +107,7 @@ class Models:
             self.pair = Pair(champion, shadow, before.aside)
             return
         # With a thread of its own: the last shadow may hang in its.
-        self.pair = Pair(champion, shadow)
+        self.pair = Pair(champion, shadow, Aside(self._shadow_s))
         if before is not None:
             before.aside.stop()
 

@@ -43,7 +43,8 @@ class SmileForecaster:
         torch.set_num_threads(1)
         sys.setswitchinterval(SWITCH_S)
         self._models = Models(settings.model_name, settings.model_alias, uri,
-                              settings.model_poll_seconds).start()
+                              settings.model_poll_seconds,
+                              settings.model_shadow_seconds).start()
 
     @bentoml.api(output_spec=api.ForecastResponse)  # type: ignore[untyped-decorator]
     def forecast(self, request: api.ForecastRequest) -> Any:

@@ -11,6 +11,7 @@ from services.common.errors import SettingsError
 from services.common.settings import Port, Seconds, Settings
 
 TRACKING_URI = "MLFLOW_TRACKING_URI"
+SHADOW_SECONDS = 0.1
 
 
 class ModelServerSettings(Settings, frozen=True, kw_only=True):
@@ -24,6 +25,8 @@ class ModelServerSettings(Settings, frozen=True, kw_only=True):
     model_server_port: Port = 3000
     model_poll_seconds: Seconds = 5.0
     """How often to ask whether an alias has moved."""
+    model_shadow_seconds: Seconds = SHADOW_SECONDS
+    """How long a request waits for the shadow, when the champion has answered."""
 
 
 def load(environment: Mapping[str, str] | None = None) -> tuple[ModelServerSettings, str]:

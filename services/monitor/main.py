@@ -59,9 +59,12 @@ def turn(monitor: Monitor, watch: DriftWatch, champion: Champion,
             retraining.step()
     except Unavailable as error:
         metrics.RETRIES.labels("monitor").inc()
-        log.warning("will try again", why=str(error))
+        if str(error) != heartbeat.waiting:
+            log.warning("will try again, until it succeeds", why=str(error))
         heartbeat.waiting = str(error)
         return False
+    if heartbeat.waiting:
+        log.info("goes on", after=heartbeat.waiting)
     heartbeat.waiting = ""
     return more
 

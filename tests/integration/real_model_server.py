@@ -25,6 +25,8 @@ from tests.unit.small_model import make_forecaster, windows
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 180.0
 CLIENTS = 3
+SHADOW_S = 30.0
+"""On a busy machine a shadow may be late, which is not what is tested here."""
 REQUEST = {"step_s": 60.0, "grid_z": GRID_Z.tolist(), "feature_names": list(WINDOW_FEATURES)}
 
 
@@ -69,6 +71,7 @@ def serving(uri, folder):
     port, log = free_port(), folder / "log"
     environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "SMILE_MODEL_SERVER_PORT": str(port),
                    "SMILE_MODEL_SERVER_HOST": "127.0.0.1", "SMILE_MODEL_POLL_SECONDS": "0.5",
+                   "SMILE_MODEL_SHADOW_SECONDS": str(SHADOW_S),
                    "BENTOML_HOME": str(folder), "TMPDIR": str(folder)}
     with log.open("w") as output:
         process = subprocess.Popen([sys.executable, "-m", "services.model_server"], cwd=ROOT,

@@ -70,6 +70,14 @@ def test_it_answers(shadow):
     assert shadow.told == []
 
 
+def test_one_that_was_stopped_is_neither_asked_nor_waited_for_nor_told(shadow):
+    shadow.ask()
+    shadow.aside.stop()
+
+    assert shadow.ask() is None
+    assert (shadow.model.asked, shadow.told) == (1, [])
+
+
 def test_nobody_waits_for_one_that_is_late_and_it_is_told_once(late):
     assert [late.ask() for _ in range(3)] == [None] * 3
     late.now += 11.0

@@ -1,5 +1,6 @@
 """Which model the server has, as the registry's aliases move."""
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,7 @@ from ml.errors import RegistryError, UnavailableError
 from ml.registry import LoadedModel
 from services.model_server import followed
 from services.model_server.models import Models
-from tests.unit.small_model import broken_forecaster, make_forecaster
+from tests.unit.small_model import broken_forecaster, make_forecaster, windows
 
 
 class Broken:
@@ -19,6 +20,17 @@ class Broken:
 
     def predict(self, windows):
         raise ValueError("shapes differ")
+
+
+class Slow:
+    """A forecaster that takes its time."""
+
+    def __init__(self, forecaster):
+        self.forecaster, self.contract = forecaster, forecaster.contract
+
+    def predict(self, windows):
+        time.sleep(0.2)
+        return self.forecaster.predict(windows)
 
 
 class Registry:
@@ -260,3 +272,14 @@ def test_an_unforeseen_end_of_the_thread_shows(registry, models):
     models.start()
     models._thread.join(10)
     assert not models.follows
+
+
+@pytest.mark.parametrize(("shadow_s", "answers"), [(10.0, True), (0.01, False)])
+def test_a_shadow_is_waited_for_as_long_as_is_said(registry, shadow_s, answers):
+    registry.aliases["challenger"] = "2"
+    registry.forecasters["2"] = Slow(make_forecaster(2))
+    models = Models("smile", "champion", "http://nowhere", 0.01, shadow_s)
+    models.refresh()
+
+    assert (models.pair.shadow_changes(windows(2)) is not None) == answers
+    models.pair.aside.stop()
