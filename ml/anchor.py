@@ -3,17 +3,19 @@
 Filters of the smile, of one number fitted at most, are judged on training and validation, and the
 one of least error is taken. AR and HAR, of dozens, are judged on validation only, which they have
 not seen, and the filter is kept as long as it is within one standard error of them (Breiman,
-Friedman, Olshen and Stone, 1984, "Classification and Regression Trees", section 3.4.3). Where the
-horizon is too long for there to be evidence it is the filter of the horizon before, for of a level
-under noise the same one is best at any (Muth, 1960, "Optimal properties of exponentially weighted
-forecasts"); without any, filtered persistence, for which nothing is fitted.
+Friedman, Olshen and Stone, 1984, "Classification and Regression Trees", section 3.4.3).
+
+Where the horizon is too long for validation to tell them apart, none is chosen: it is the mean of
+all that are held by moneyness. A mean of forecasts is rarely far behind the best of them, and what
+is chosen by a handful of independent errors often is (Clemen, 1989, "Combining forecasts: A review
+and annotated bibliography"; Timmermann, 2006, "Forecast Combinations").
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ml.baselines.linear import FILTERED, LinearBaseline, all_changes
+from ml.baselines.linear import COMBINATION, FILTERED, LinearBaseline, all_changes
 from ml.dataset import Dataset, Samples
 from ml.evidence import MIN_BLOCKS, blocks, clustered_error
 from ml.features import DEVIATIONS
@@ -23,38 +25,27 @@ from ml.types import Floats
 FILTERS = (FILTERED, "ewma", "kalman", "persistence")
 """Of equal ones the first is taken."""
 REGRESSIONS = ("har", "ar")
-WITHOUT_EVIDENCE = FILTERED
 
 
 def choose_anchor(baselines: Sequence[LinearBaseline], dataset: Dataset, fold: Fold,
                   points: Floats) -> tuple[str, ...]:
     """Names of the anchors, (H,); `points` (17,) are the weights of errors on the grid."""
     parts = (fold.training, fold.validation)
-    seen = [(_losses(baselines, dataset.samples, part, points),
-             np.asarray(dataset.samples.at_s[part.places]))
-            for part in parts]
-    both = {name: np.concatenate([losses[name] for losses, _ in seen]) for name in seen[0][0]}
-    times = np.concatenate([at_s for _, at_s in seen])
-    unseen, late = seen[1]
-    chosen, simple = [], WITHOUT_EVIDENCE
-    for place, horizon_s in enumerate(dataset.args.horizons_s):
-        simple = _filter(simple, _at(both, place), times, horizon_s)
-        chosen.append(_regression(simple, _at(unseen, place), late, horizon_s))
-    return tuple(chosen)
+    seen, unseen = (_losses(baselines, dataset.samples, part, points) for part in parts)
+    both = {name: np.concatenate([seen[name], unseen[name]]) for name in seen}
+    late = np.asarray(dataset.samples.at_s[fold.validation.places])
+    return tuple(_chosen(_at(both, place), _at(unseen, place), late, horizon_s)
+                 for place, horizon_s in enumerate(dataset.args.horizons_s))
 
 
-def _filter(before: str, losses: Mapping[str, Floats], at_s: Floats, horizon_s: float) -> str:
-    """The best filter, or where nothing tells the one of the horizon `before`."""
-    known = np.isfinite(losses[FILTERED])
-    if not _is_evidence(losses[FILTERED], at_s, horizon_s):
-        return before
-    return min(FILTERS, key=lambda name: float(losses[name][known].mean()))
-
-
-def _regression(simple: str, losses: Mapping[str, Floats], at_s: Floats, horizon_s: float) -> str:
-    """A regression, if it beats the chosen filter where it was not fitted."""
-    enough = _is_evidence(losses[simple], at_s, horizon_s)
-    return _simplest((simple, *REGRESSIONS), losses, at_s, horizon_s) if enough else simple
+def _chosen(both: Mapping[str, Floats], unseen: Mapping[str, Floats], late: Floats,
+            horizon_s: float) -> str:
+    """The best filter, or a regression that beats it where it was not fitted."""
+    if not _is_evidence(unseen[FILTERED], late, horizon_s):
+        return COMBINATION
+    known = np.isfinite(both[FILTERED])
+    simple = min(FILTERS, key=lambda name: float(both[name][known].mean()))
+    return _simplest((simple, *REGRESSIONS), unseen, late, horizon_s)
 
 
 def _is_evidence(loss: Floats, at_s: Floats, horizon_s: float) -> bool:

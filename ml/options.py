@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ml import args as configuration
-from ml.args import KINDS, Config, DataArgs
+from ml.args import KINDS, Config
 from ml.command import DATABASE_URL, instant, required
 from ml.dataset import Dataset, make_dataset
 from ml.errors import ConfigError
@@ -98,14 +98,15 @@ def config_of(options: argparse.Namespace) -> Config:
 
     A coarse step is left to `spaced`, which drops the horizons that it leaves no room for.
     """
-    step_s = None if options.step is None or options.step > DataArgs().step_s else options.step
     path = options.config or configuration.of_kind(options.model)
     kind = None if options.config else options.model
-    return configuration.load(path, {
-        "model": {"kind": kind},
-        "fit": {"epochs": options.epochs, "seed": options.seed},
-        "data": {"step_s": step_s, "window": options.window, "folds": options.folds,
-                 "within_day": options.within_day}})
+    data = {"window": options.window, "folds": options.folds, "within_day": options.within_day}
+    groups = {"model": {"kind": kind}, "data": data,
+              "fit": {"epochs": options.epochs, "seed": options.seed}}
+    config = configuration.load(path, groups)
+    if options.step is None or options.step >= config.data.step_s:
+        return config
+    return configuration.load(path, {**groups, "data": {**data, "step_s": options.step}})
 
 
 def spaced(config: Config, options: argparse.Namespace, progress: Progress) -> Config:

@@ -23,7 +23,7 @@ from ml.evaluation.gate import Verdict, judge, losses, unseen
 from ml.evaluation.tables import label, shown, span
 from ml.options import add_history, dataset_of
 from ml.progress import Progress
-from ml.quiet_mlflow import masked, refuse_new
+from ml.quiet_mlflow import masked, refuse_new, say_when_waiting
 from ml.registry import (
     CHALLENGER,
     CHAMPION,
@@ -215,6 +215,7 @@ def run(options: argparse.Namespace) -> int:
     uri = required(TRACKING_URI, "ml.promote")
     _refuse_beside_rollback(options)
     refuse_new(uri)
+    say_when_waiting(uri)
     if options.rollback:
         left, now = dethrone(options.name, uri)
         print(f"{options.name}: version {now} is {CHAMPION} again, version {left} was")

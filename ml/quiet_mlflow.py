@@ -3,8 +3,10 @@
 It reads these variables while it is imported, so nothing here may import it elsewhere first.
 """
 
+import logging
 import os
 import re
+import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +30,7 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.models import infer_signature  # noqa: E402
 
 __all__ = ["MlflowClient", "MlflowException", "RegisteredModel", "infer_signature", "masked",
-           "mlflow", "refuse_new", "shortened", "spoken"]
+           "mlflow", "refuse_new", "say_when_waiting", "shortened", "spoken"]
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _NO_ANSWER = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
 _SQLITE = "sqlite:///"
@@ -58,6 +60,29 @@ def spoken(tracking_uri: str) -> Iterator[None]:
                             f"{error.name}") from error
     except OSError as error:
         raise RegistryError(f"MLflow at {place}: {shortened(str(error))}") from error
+
+
+def say_when_waiting(tracking_uri: str) -> None:
+    """One line on standard error, from now on, whenever MLflow has to be asked again."""
+    requests = logging.getLogger("urllib3.connectionpool")
+    for before in [each for each in requests.handlers if isinstance(each, _Waiting)]:
+        requests.removeHandler(before)
+    requests.addHandler(_Waiting(tracking_uri))
+
+
+class _Waiting(logging.Handler):
+    """Says of a request's first retry, as urllib3 logs it, whose answer is waited for."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        super().__init__(logging.WARNING)
+        self._place = masked(tracking_uri)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """A record's arguments are what is left to try, with what was tried, and why it failed."""
+        match record.args:
+            case (left, reason, *_) if len(getattr(left, "history", ())) == 1:
+                print(f"waiting for MLflow at {self._place}: {shortened(str(reason))}",
+                      file=sys.stderr, flush=True)
 
 
 def refuse_new(tracking_uri: str) -> None:

@@ -19,7 +19,7 @@ from ml.dataset import Dataset
 from ml.errors import ConfigError
 from ml.evaluation.collect import collect
 from ml.evaluation.scores import Evaluation, as_metrics, summarise
-from ml.evaluation.tables import tables
+from ml.evaluation.tables import label, tables
 from ml.options import config_of, dataset_of, parser, spaced
 from ml.progress import Progress
 from ml.walk import Walked, walk
@@ -53,7 +53,9 @@ def run(options: argparse.Namespace) -> None:
 def _refuse_registry(name: str, uri: str) -> None:
     """Check before any work is done that the model could be registered."""
     from ml import registry  # it takes seconds, and not every run needs it
+    from ml.quiet_mlflow import say_when_waiting
 
+    say_when_waiting(uri)
     registry.ready(name, uri)
 
 
@@ -97,7 +99,7 @@ def report(walked: Sequence[Walked], evaluation: Evaluation) -> None:
 def kept(walked: Walked) -> str:
     """One line: per horizon the anchor and the weight of the network against it."""
     contract = walked.forecaster.contract
-    told = (f"{horizon} s: {weight:.2f} on {anchor}" for horizon, weight, anchor in zip(
+    told = (f"{horizon} s: {weight:.2f} on {label(anchor)}" for horizon, weight, anchor in zip(
         contract.horizons_s, contract.shrinkage, contract.anchor, strict=True))
     return f"weight of the {contract.kind} on its anchor, 0 is silence: {', '.join(told)}"
 

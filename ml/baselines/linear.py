@@ -19,6 +19,8 @@ from ml.types import Bools, Floats
 BASELINES = ("persistence", "ewma", "sticky_strike", "ar", "har", "kalman")
 FILTERED = "filtered_persistence"
 """The baseline that predicts no change against the filtered smile; it needs no numbers."""
+COMBINATION = "combination"
+"""The mean of all that are held by moneyness and have numbers; its own are made of theirs."""
 HeldBy = Literal["moneyness", "strike"]
 Row = Annotated[tuple[float, ...], Meta(min_length=1)]
 _TOLERANCE = 1e-6
@@ -109,9 +111,30 @@ def arrays(baseline: LinearBaseline) -> Linear:
                   np.ones(len(base), bool))
 
 
+def combined(baselines: Sequence[LinearBaseline]) -> Linear:
+    """The mean of the changes of those that are held by moneyness, as one.
+
+    Raises:
+        ValueError: there is none.
+    """
+    held = [arrays(one) for one in baselines if one.held_by == "moneyness"]
+    if not held:
+        raise ValueError("of no baselines held by moneyness there is no mean")
+    return Linear(np.mean([one.base for one in held], axis=0),
+                  np.concatenate([one.loadings for one in held]),
+                  np.concatenate([one.weights for one in held], axis=1) / len(held),
+                  np.ones(len(held[0].base), bool))
+
+
 def stacked(baselines: Sequence[LinearBaseline], names: Sequence[str], window: int) -> Linear:
-    """At each horizon the baseline of this name, as one; `FILTERED` predicts no change."""
+    """At each horizon the baseline of this name, as one; `FILTERED` predicts no change.
+
+    Raises:
+        ValueError: `COMBINATION` is among the names, and there is nothing to combine.
+    """
     chosen = {one.name: arrays(one) for one in baselines if one.name in names}
+    if COMBINATION in names:
+        chosen[COMBINATION] = combined(baselines)
     base = np.eye(window)[-1:].repeat(len(names), axis=0)
     silent = np.array([name not in chosen for name in names])
     loadings, weights = [np.empty((0, GRID_SIZE))], [np.empty((len(names), 0, window))]

@@ -25,6 +25,8 @@ SETTLEMENTS = ("AM", "PM")
 FIRST_DAY, END_DAY = date(1970, 1, 1), date(2200, 1, 1)
 """Times (UTC) and expiries are from the first to before the end: no calendar goes beyond."""
 BEYOND = f"must be from {FIRST_DAY} to before {END_DAY}"
+INDEX = "__index_level_"
+"""What pandas adds when part of a frame is written: row numbers of no meaning."""
 LONGEST_SHOWN = 80
 """Characters of a wrong value that a message shows."""
 OFFSET = r"(?:Z|z|[+-]\d{2}:?\d{2})$"
@@ -60,7 +62,7 @@ def refuse(source: str, column: pd.Series, bad: Bools, why: str) -> None:
 
 def _check_names(names: list[str], source: str) -> None:
     missing = [name for name in REQUIRED if name not in names]
-    unknown = [name for name in names if name not in COLUMNS]
+    unknown = [name for name in names if name not in COLUMNS and not name.startswith(INDEX)]
     if len(missing) > len(REQUIRED) // 2:
         raise QuotesFileError(f"{source}: not a quotes file; of its required columns "
                               f"{', '.join(f'`{name}`' for name in missing)} are missing")

@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 import torch
 
-from ml.baselines import FILTERED, LinearBaseline, all_changes, arrays, changes, stacked
+from ml.baselines import (
+    COMBINATION,
+    FILTERED,
+    LinearBaseline,
+    all_changes,
+    arrays,
+    changes,
+    stacked,
+)
 from ml.baselines.linear import as_tuples, fresh
 from ml.features import filtered_smile
 from ml.models.linear import LinearChange
@@ -85,7 +93,8 @@ def test_a_repeated_smile_is_no_news_and_the_newest_row_always_counts(rows, new)
 
 
 @pytest.mark.parametrize("anchor", [("ewma",) * 3, (FILTERED, "ar", "har"),
-                                    ("kalman", "persistence", FILTERED), (FILTERED,) * 3])
+                                    ("kalman", "persistence", FILTERED), (FILTERED,) * 3,
+                                    ("ewma", COMBINATION, "ar")])
 def test_a_module_says_in_scaled_windows_what_the_numbers_say(anchor):
     windows = smiles()
     windows[0, 3] = windows[0, 2]
@@ -106,6 +115,22 @@ def test_each_horizon_takes_its_own_baseline():
     assert together[:, 0] == pytest.approx(changes(named("ar"), given)[:, 0])
     assert together[:, 1].tolist() == np.zeros((5, 17)).tolist()
     assert together[:, 2] == pytest.approx(changes(named("ewma"), given)[:, 2])
+
+
+def test_a_combination_is_the_mean_of_those_held_by_moneyness():
+    given = deviations(smiles())
+    mean = np.mean([changes(named(name), given)[:, 1]
+                    for name in ("persistence", "ewma", "ar", "har", "kalman")], axis=0)
+
+    together = stacked(BASELINES, ("ar", COMBINATION, FILTERED), WINDOW).changes(given)
+
+    assert together[:, 0] == pytest.approx(changes(named("ar"), given)[:, 0])
+    assert together[:, 1] == pytest.approx(mean)
+
+
+def test_of_none_held_by_moneyness_there_is_no_combination():
+    with pytest.raises(ValueError, match="no mean"):
+        stacked([named("sticky_strike")], (COMBINATION,) * HORIZONS, WINDOW)
 
 
 def test_all_changes_are_named_with_the_reference_first():

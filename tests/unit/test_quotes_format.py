@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -193,3 +194,14 @@ def test_chains_hold_each_quote_once(keys: set[tuple[int, int, int, str]]) -> No
     got = [(chain.at, chain.expiry, strike, "C" if call else "P") for chain in chains
            for strike, call in zip(chain.strike, chain.is_call, strict=True)]
     assert got == sorted(rows)
+
+
+def test_a_part_of_a_frame_is_read_as_pandas_writes_it(tmp_path: Path) -> None:
+    """With the numbers that its rows had in the whole."""
+    part = quotes_frame().iloc[[0, 2, 3]]
+    part.to_parquet(tmp_path / "part.parquet")
+    part.reset_index(drop=True).to_parquet(tmp_path / "same.parquet")
+
+    read = read_quotes(tmp_path / "part.parquet")
+    assert "__index_level_0__" in pq.ParquetFile(tmp_path / "part.parquet").schema.names
+    pd.testing.assert_frame_equal(read, read_quotes(tmp_path / "same.parquet"))

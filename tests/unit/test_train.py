@@ -182,3 +182,13 @@ def test_without_a_champion_one_is_trained(monkeypatch, capsys):
 def test_a_model_that_is_not_promoted_has_no_use_for_the_champion(capsys):
     assert train.main(["--quotes", "none.parquet", "--unless-champion"]) == 2
     assert "--unless-champion" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("asked", "taken"), [("120", 120.0), ("30", 30.0), ("600", 300.0)])
+def test_a_step_finer_than_the_configuration_s_replaces_it(tmp_path, asked, taken):
+    """A coarser one is `spaced`'s, which asks whether the horizons have room."""
+    coarse = tmp_path / "coarse.yaml"
+    coarse.write_text("model: {kind: gru}\ndata: {step_s: 300, horizons_s: [600, 1800]}\n")
+    given = train.options().parse_args(["--quotes", "a", "--config", str(coarse), "--step", asked])
+
+    assert train.config_of(given).data.step_s == taken
