@@ -47,14 +47,26 @@ def test_forecasts_reach_the_database(release):
 
 
 def test_containers_are_a_plain_user_on_a_read_only_root(release):
-    for pod in release_pods(release):
-        if pod["status"]["phase"] != "Running":
-            continue
+    for pod in staying(release):
         name = pod["metadata"]["name"]
         identity = release.kubectl("exec", name, "--", "id", "-u").strip()
         assert identity == ("70" if component(pod) == "database" else "10001"), name
         refused = release.attempt("kubectl", "-n", NAMESPACE, "exec", name, "--", "touch", "/x")
         assert "Read-only file system" in refused.stderr, name
+
+
+def test_jobs_ask_for_the_same(release):
+    """By what they ask for: one may end while another command looks into it."""
+    for pod in release_pods(release):
+        for container in pod["spec"]["containers"]:
+            whose = {**pod["spec"]["securityContext"], **container["securityContext"]}
+            assert whose["runAsNonRoot"] and whose["readOnlyRootFilesystem"], container["name"]
+
+
+def staying(release):
+    """Running pods of the release that no Job started."""
+    return [pod for pod in release_pods(release)
+            if pod["status"]["phase"] == "Running" and pod["spec"]["restartPolicy"] == "Always"]
 
 
 @pytest.mark.parametrize("name", WITH_KERNELS)
