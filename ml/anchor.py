@@ -1,30 +1,32 @@
-"""Which baseline a network is stacked on, per horizon.
+"""What a network is stacked on, per horizon: the mean of the baselines nearly as good as the best.
 
-Filters of the smile, of one number fitted at most, are judged on training and validation, and the
-one of least error is taken. AR and HAR, of dozens, are judged on validation only, which they have
-not seen, and the filter is kept as long as it is within one standard error of them (Breiman,
-Friedman, Olshen and Stone, 1984, "Classification and Regression Trees", section 3.4.3).
+Filters of the smile, of one number fitted at most, are judged on training and validation, and those
+within one standard error of the best stay. AR and HAR, of dozens, join them for validation, which
+they have not seen: what is within one standard error of the best there is the anchor (the rule of
+Breiman, Friedman, Olshen and Stone, 1984, "Classification and Regression Trees", section 3.4.3, but
+that all within it are taken).
 
-Where the horizon is too long for validation to tell them apart, none is chosen: it is the mean of
-all that are held by moneyness. A mean of forecasts is rarely far behind the best of them, and what
-is chosen by a handful of independent errors often is (Clemen, 1989, "Combining forecasts: A review
-and annotated bibliography"; Timmermann, 2006, "Forecast Combinations").
+A mean of forecasts is rarely far behind the best of them, and one chosen by a handful of
+independent errors often is; but what is clearly behind spoils the mean, so that it is left out
+(Clemen, 1989, "Combining forecasts: A review and annotated bibliography"; Timmermann, 2006,
+"Forecast Combinations"; on what is kept: Hansen, Lunde and Nason, 2011, "The Model Confidence
+Set").
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ml.baselines.linear import COMBINATION, FILTERED, LinearBaseline, all_changes
+from ml.baselines.linear import LinearBaseline, all_changes, name_of_mean
 from ml.dataset import Dataset, Samples
-from ml.evidence import MIN_BLOCKS, blocks, clustered_error
+from ml.evidence import clustered_error
 from ml.features import DEVIATIONS
 from ml.folds import Fold, Part
 from ml.types import Floats
 
-FILTERS = (FILTERED, "ewma", "kalman", "persistence")
-"""Of equal ones the first is taken."""
-REGRESSIONS = ("har", "ar")
+FILTERS = ("persistence", "ewma", "kalman")
+"""Filtered persistence is an EWMA whose weight is not fitted."""
+REGRESSIONS = ("ar", "har")
 
 
 def choose_anchor(baselines: Sequence[LinearBaseline], dataset: Dataset, fold: Fold,
@@ -33,23 +35,29 @@ def choose_anchor(baselines: Sequence[LinearBaseline], dataset: Dataset, fold: F
     parts = (fold.training, fold.validation)
     seen, unseen = (_losses(baselines, dataset.samples, part, points) for part in parts)
     both = {name: np.concatenate([seen[name], unseen[name]]) for name in seen}
-    late = np.asarray(dataset.samples.at_s[fold.validation.places])
-    return tuple(_chosen(_at(both, place), _at(unseen, place), late, horizon_s)
-                 for place, horizon_s in enumerate(dataset.args.horizons_s))
+    early, late = (np.asarray(dataset.samples.at_s[part.places]) for part in parts)
+    at_s = np.concatenate([early, late])
+
+    anchors = []
+    for place, horizon_s in enumerate(dataset.args.horizons_s):
+        names = _nearly_best(FILTERS, _at(both, place), at_s, horizon_s)
+        if np.isfinite(unseen[names[0]][:, place]).any():
+            names = _nearly_best((*names, *REGRESSIONS), _at(unseen, place), late, horizon_s)
+        anchors.append(name_of_mean(names))
+    return tuple(anchors)
 
 
-def _chosen(both: Mapping[str, Floats], unseen: Mapping[str, Floats], late: Floats,
-            horizon_s: float) -> str:
-    """The best filter, or a regression that beats it where it was not fitted."""
-    if not _is_evidence(unseen[FILTERED], late, horizon_s):
-        return COMBINATION
-    known = np.isfinite(both[FILTERED])
-    simple = min(FILTERS, key=lambda name: float(both[name][known].mean()))
-    return _simplest((simple, *REGRESSIONS), unseen, late, horizon_s)
+def _nearly_best(names: Sequence[str], losses: Mapping[str, Floats], at_s: Floats,
+                 horizon_s: float) -> list[str]:
+    """Those of `names` within one standard error of the best, in their order."""
+    known = np.isfinite(losses[names[0]])
+    best = min(names, key=lambda name: float(losses[name][known].mean()))
 
+    def near(name: str) -> bool:
+        behind = (losses[name] - losses[best])[known]
+        return bool(behind.sum() <= clustered_error(behind - behind.mean(), at_s[known], horizon_s))
 
-def _is_evidence(loss: Floats, at_s: Floats, horizon_s: float) -> bool:
-    return blocks(at_s[np.isfinite(loss)], horizon_s)[1] >= MIN_BLOCKS
+    return [name for name in names if near(name)]
 
 
 def _losses(baselines: Sequence[LinearBaseline], samples: Samples,
@@ -72,16 +80,3 @@ def _mean_square(error: Floats, points: Floats) -> Floats:
 
 def _at(losses: Mapping[str, Floats], place: int) -> dict[str, Floats]:
     return {name: loss[:, place] for name, loss in losses.items()}
-
-
-def _simplest(names: Sequence[str], losses: Mapping[str, Floats], at_s: Floats,
-              horizon_s: float) -> str:
-    """The first of `names` that is within one standard error of the best."""
-    known = np.isfinite(losses[names[0]])
-    best = min(names, key=lambda name: float(losses[name][known].mean()))
-    for name in names:
-        behind = (losses[name] - losses[best])[known]
-        error = clustered_error(behind - behind.mean(), at_s[known], horizon_s)
-        if behind.sum() <= error:
-            return name
-    return best

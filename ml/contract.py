@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from ml.baselines.linear import COMBINATION, FILTERED, LinearBaseline
+from ml.baselines.linear import FILTERED, LinearBaseline, members
 from ml.errors import ModelContractError
 from ml.types import Floats
 
@@ -66,7 +66,7 @@ class ModelContract(msgspec.Struct, frozen=True, kw_only=True):
     """Fitted on the same training rows, each to `horizons_s` and `window`."""
     anchor: tuple[str, ...]
     """Per horizon, the baseline that the network's median is stacked on: a name among
-    `baselines`, held by moneyness, `combination`, the mean of all such, or
+    `baselines`, held by moneyness, several of them joined by +, whose mean it is, or
     `filtered_persistence`."""
     shrinkage: tuple[Share, ...]
     """Per horizon, weight of the network's median against the anchor's change; at 0 the anchor
@@ -100,7 +100,8 @@ class ModelContract(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(f"`baselines`: {one.name} has weights of the shape "
                                  f"{np.shape(one.base)}, not {shape}")
         held = {one.name for one in self.baselines if one.held_by == "moneyness"}
-        unknown = set(self.anchor) - held - ({FILTERED, COMBINATION} if held else {FILTERED})
+        named = {one for name in set(self.anchor) - {FILTERED} for one in members(name)}
+        unknown = named - held
         if unknown:
             raise ValueError(f"`anchor` is no baseline held by moneyness: {min(unknown)}")
 

@@ -2,14 +2,14 @@
 
 from ml.baselines.linear import (
     BASELINES,
-    COMBINATION,
     FILTERED,
     Linear,
     LinearBaseline,
     all_changes,
     arrays,
     changes,
-    combined,
+    members,
+    name_of_mean,
     stacked,
 )
 from ml.baselines.smiles import (
@@ -26,7 +26,7 @@ from ml.baselines.smiles import (
 )
 
 __all__ = [
-    "BASELINES", "COMBINATION", "FILTERED", "Curve", "Linear", "LinearBaseline", "all_changes",
-    "arrays", "band_at", "changes", "combined", "filtered_persistence", "grid_curve",
-    "held_by_strike", "on_grid", "persistence", "score_curve", "score_smile", "stacked",
+    "BASELINES", "FILTERED", "Curve", "Linear", "LinearBaseline", "all_changes", "arrays",
+    "band_at", "changes", "filtered_persistence", "grid_curve", "held_by_strike", "members",
+    "name_of_mean", "on_grid", "persistence", "score_curve", "score_smile", "stacked",
     "sticky_strike"]

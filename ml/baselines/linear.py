@@ -19,8 +19,7 @@ from ml.types import Bools, Floats
 BASELINES = ("persistence", "ewma", "sticky_strike", "ar", "har", "kalman")
 FILTERED = "filtered_persistence"
 """The baseline that predicts no change against the filtered smile; it needs no numbers."""
-COMBINATION = "combination"
-"""The mean of all that are held by moneyness and have numbers; its own are made of theirs."""
+_AND = "+"
 HeldBy = Literal["moneyness", "strike"]
 Row = Annotated[tuple[float, ...], Meta(min_length=1)]
 _TOLERANCE = 1e-6
@@ -111,39 +110,47 @@ def arrays(baseline: LinearBaseline) -> Linear:
                   np.ones(len(base), bool))
 
 
-def combined(baselines: Sequence[LinearBaseline]) -> Linear:
-    """The mean of the changes of those that are held by moneyness, as one.
+def name_of_mean(names: Sequence[str]) -> str:
+    """What the mean of these baselines is called; of one alone it is that one's name.
 
-    Raises:
-        ValueError: there is none.
+    >>> name_of_mean(["ewma", "har"])
+    'ewma+har'
     """
-    held = [arrays(one) for one in baselines if one.held_by == "moneyness"]
-    if not held:
-        raise ValueError("of no baselines held by moneyness there is no mean")
-    return Linear(np.mean([one.base for one in held], axis=0),
-                  np.concatenate([one.loadings for one in held]),
-                  np.concatenate([one.weights for one in held], axis=1) / len(held),
-                  np.ones(len(held[0].base), bool))
+    return _AND.join(names)
+
+
+def members(name: str) -> tuple[str, ...]:
+    """The baselines that one so called is the mean of, see `name_of_mean`."""
+    return tuple(name.split(_AND))
 
 
 def stacked(baselines: Sequence[LinearBaseline], names: Sequence[str], window: int) -> Linear:
-    """At each horizon the baseline of this name, as one; `FILTERED` predicts no change.
+    """At each horizon the baseline of this name, or the mean of several, as one.
+
+    `FILTERED`, which predicts no change, is no part of a mean.
 
     Raises:
-        ValueError: `COMBINATION` is among the names, and there is nothing to combine.
+        KeyError: a name is that of no baseline given.
     """
-    chosen = {one.name: arrays(one) for one in baselines if one.name in names}
-    if COMBINATION in names:
-        chosen[COMBINATION] = combined(baselines)
+    held = {one.name: arrays(one) for one in baselines}
     base = np.eye(window)[-1:].repeat(len(names), axis=0)
-    silent = np.array([name not in chosen for name in names])
     loadings, weights = [np.empty((0, GRID_SIZE))], [np.empty((len(names), 0, window))]
-    for name, one in chosen.items():
+    for name in dict.fromkeys(name for name in names if name != FILTERED):
         here = np.array([name == other for other in names])
-        base[here] = one.base[here]
-        loadings.append(one.loadings)
-        weights.append(np.where(here[:, None, None], one.weights, 0.0))
-    return Linear(base, np.concatenate(loadings), np.concatenate(weights, axis=1), ~silent)
+        mean = _mean([held[member] for member in members(name)])
+        base[here] = mean.base[here]
+        loadings.append(mean.loadings)
+        weights.append(np.where(here[:, None, None], mean.weights, 0.0))
+    return Linear(base, np.concatenate(loadings), np.concatenate(weights, axis=1),
+                  np.array([name != FILTERED for name in names]))
+
+
+def _mean(several: Sequence[Linear]) -> Linear:
+    """The mean of their changes."""
+    return Linear(np.mean([one.base for one in several], axis=0),
+                  np.concatenate([one.loadings for one in several]),
+                  np.concatenate([one.weights for one in several], axis=1) / len(several),
+                  several[0].speaks)
 
 
 def changes(baseline: LinearBaseline, deviations: Floats) -> Floats:

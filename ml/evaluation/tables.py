@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from rich.table import Table
 
-from ml.baselines import COMBINATION, FILTERED
+from ml.baselines import FILTERED, members
 from ml.evaluation.records import MATURITY, MONEYNESS, TIME_OF_DAY
 from ml.evaluation.scores import EVERYTHING, CellScore, Evaluation, HorizonScore, Rival
 
@@ -15,7 +15,8 @@ FEW = 30
 """A bucket with fewer forecasts is not shown: one of them could make its figures."""
 NAMES = {FILTERED: "filtered persistence", "persistence": "persistence", "ewma": "tuned EWMA",
          "sticky_strike": "sticky strike", "ar": "AR on components", "har": "HAR on components",
-         "kalman": "Kalman local level", COMBINATION: "mean of the baselines"}
+         "kalman": "Kalman local level"}
+SHORT = {"ewma": "EWMA", "ar": "AR", "har": "HAR", "kalman": "Kalman"}
 LEGEND = (
     "RMSE: root mean square error on observed quotes, 1 bp = 0.01 vol points. R²: 1 − MSE(model) / "
     "MSE(baseline), above 0 the model is better;",
@@ -26,7 +27,10 @@ LEGEND = (
 
 
 def label(name: str) -> str:
-    """A forecaster's name in words."""
+    """A forecaster's name in words; that of a mean is short, being of several."""
+    several = members(name)
+    if len(several) > 1:
+        return "mean of " + ", ".join(SHORT.get(one, one) for one in several)
     return NAMES.get(name, name)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ml import args
 from ml.args import Config
-from ml.baselines import COMBINATION, all_changes, combined
+from ml.baselines import all_changes, stacked
 from ml.dataset import Dataset
 from ml.features import DEVIATIONS
 from ml.progress import Progress
@@ -34,10 +34,13 @@ def errors(change: np.ndarray, actual: np.ndarray) -> np.ndarray:
 
 
 def judged(dataset: Dataset, walked: Walked) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Squared errors on the test part (n, H): the model's, each baseline's and their mean's."""
-    test, fitted = walked.fold.test, walked.forecaster.contract.baselines
+    """Squared errors on the test part (n, H): the model's, each baseline's and each anchor's."""
+    test, contract = walked.fold.test, walked.forecaster.contract
     windows, actual = test.windows(dataset.samples), test.changes(dataset.samples)
     deviations = windows[:, :, DEVIATIONS]
-    own = {**all_changes(fitted, deviations), COMBINATION: combined(fitted).changes(deviations)}
+    own = all_changes(contract.baselines, deviations)
+    for name in contract.anchor:
+        everywhere = (name,) * len(contract.anchor)
+        own[name] = stacked(contract.baselines, everywhere, contract.window).changes(deviations)
     model = errors(walked.forecaster.predict(windows)[:, :, 1], actual)
     return model, {name: errors(change, actual) for name, change in own.items()}

@@ -15,7 +15,7 @@ def make_contract(**other) -> ModelContract:
     values = {
         "name": "smile", "kind": "gru", "step_s": 60.0, "window": 10, "horizons_s": (60, 300),
         "grid_z": tuple(GRID_Z.tolist()), "feature_names": NAMES, "filter_weight": 0.5,
-        "baselines": make_baselines(10, 2), "anchor": ("combination", "filtered_persistence"),
+        "baselines": make_baselines(10, 2), "anchor": ("ewma+har", "filtered_persistence"),
         "reference": make_reference(), "shrinkage": (0.5, 0.0), "band_factor": (1.2, 0.9),
         "band_fallback": ((1e-3,) * 17,) * 2,
         "trained_from": utc(2026, 8, 3, 14), "trained_until": utc(2026, 8, 4, 14), "samples": 100,
@@ -72,7 +72,8 @@ def test_a_file_that_is_no_contract_is_named(tmp_path, content, why):
     ({"band_fallback": [[0.1], [0.1]]}, "band_fallback"),
     ({"anchor": ["ewma"]}, "anchor"),
     ({"anchor": ["ewma", "sticky_strike"]}, "held by moneyness: sticky_strike"),
-    ({"anchor": ["combination"] * 2, "baselines": []}, "held by moneyness: combination"),
+    ({"anchor": ["ewma+filtered_persistence"] * 2}, "held by moneyness: filtered_persistence"),
+    ({"anchor": ["ewma+sticky_strike"] * 2}, "held by moneyness: sticky_strike"),
     ({"baselines": [{"name": "ewma", "base": [[1.0], [1.0]]}]}, "baselines"),
     ({"baselines": [{"name": "ewma", "base": [[0.5], [1.0]]}]}, "sum to 1"),
     ({"reference": {"names": ["skew"], "quantiles": [[0.1]]}}, "101 quantiles"),

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from ml.baselines import (
-    COMBINATION,
     FILTERED,
     LinearBaseline,
     all_changes,
     arrays,
     changes,
+    name_of_mean,
     stacked,
 )
 from ml.baselines.linear import as_tuples, fresh
@@ -94,7 +94,7 @@ def test_a_repeated_smile_is_no_news_and_the_newest_row_always_counts(rows, new)
 
 @pytest.mark.parametrize("anchor", [("ewma",) * 3, (FILTERED, "ar", "har"),
                                     ("kalman", "persistence", FILTERED), (FILTERED,) * 3,
-                                    ("ewma", COMBINATION, "ar")])
+                                    ("ewma", "kalman+ar+har", "ar"), ("ewma+ar", "har", "ewma+ar")])
 def test_a_module_says_in_scaled_windows_what_the_numbers_say(anchor):
     windows = smiles()
     windows[0, 3] = windows[0, 2]
@@ -117,20 +117,21 @@ def test_each_horizon_takes_its_own_baseline():
     assert together[:, 2] == pytest.approx(changes(named("ewma"), given)[:, 2])
 
 
-def test_a_combination_is_the_mean_of_those_held_by_moneyness():
+def test_names_joined_are_the_mean_of_their_baselines():
     given = deviations(smiles())
-    mean = np.mean([changes(named(name), given)[:, 1]
-                    for name in ("persistence", "ewma", "ar", "har", "kalman")], axis=0)
+    mean = np.mean([changes(named(name), given)[:, 1] for name in ("ewma", "ar", "har")], axis=0)
 
-    together = stacked(BASELINES, ("ar", COMBINATION, FILTERED), WINDOW).changes(given)
+    together = stacked(BASELINES, ("ar", name_of_mean(["ewma", "ar", "har"]), FILTERED),
+                       WINDOW).changes(given)
 
     assert together[:, 0] == pytest.approx(changes(named("ar"), given)[:, 0])
     assert together[:, 1] == pytest.approx(mean)
+    assert together[:, 2].tolist() == np.zeros((5, 17)).tolist()
 
 
-def test_of_none_held_by_moneyness_there_is_no_combination():
-    with pytest.raises(ValueError, match="no mean"):
-        stacked([named("sticky_strike")], (COMBINATION,) * HORIZONS, WINDOW)
+def test_a_name_of_no_baseline_is_refused():
+    with pytest.raises(KeyError, match="lasso"):
+        stacked(BASELINES, ("ewma+lasso",) * HORIZONS, WINDOW)
 
 
 def test_all_changes_are_named_with_the_reference_first():
