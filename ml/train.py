@@ -101,7 +101,8 @@ def kept(walked: Walked) -> str:
     contract = walked.forecaster.contract
     told = (f"{horizon} s: {weight:.2f} on {label(anchor)}" for horizon, weight, anchor in zip(
         contract.horizons_s, contract.shrinkage, contract.anchor, strict=True))
-    return f"weight of the {contract.kind} on its anchor, 0 is silence: {', '.join(told)}"
+    return (f"weight of the {contract.kind} on its anchor, of several their mean; 0 is silence: "
+            + ", ".join(told))
 
 
 def record(walked: Sequence[Walked], evaluation: Evaluation) -> "Record":

@@ -14,7 +14,7 @@ def details(judged: Judged) -> Iterator[Table]:
     if len(judged.seeds) > 1:
         yield _table(judged, "R² by seed, against filtered persistence / the best baseline",
                      seeds(judged))
-    yield _table(judged, "weight of the model against its anchor, and what that is",
+    yield _table(judged, "weight of the model against its anchor, of several their mean",
                  weights(judged))
     yield _table(judged, "R² lost / pinball loss added when features are shuffled",
                  importances(judged))

@@ -68,7 +68,8 @@ def _kind(judged: Judged) -> Iterator[str]:
     if len(judged.seeds) > 1:
         yield "<h3>R² by seed, against filtered persistence / the best baseline</h3>"
         yield _table(heads, seeds(judged), lines=(len(judged.seeds),))
-    yield "<h3>Weight of the model against its anchor, by fold; 0 is the anchor alone</h3>"
+    yield ("<h3>Weight of the model against its anchor, by fold; 0 is the anchor alone, of several "
+           "their mean</h3>")
     yield _table(heads, weights(judged))
     yield "<h3>Errors by bucket; the colour is R² against the best baseline</h3>"
     yield _figure(plots.buckets(evaluation), 9.5, 4.2)

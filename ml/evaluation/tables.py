@@ -16,7 +16,7 @@ FEW = 30
 NAMES = {FILTERED: "filtered persistence", "persistence": "persistence", "ewma": "tuned EWMA",
          "sticky_strike": "sticky strike", "ar": "AR on components", "har": "HAR on components",
          "kalman": "Kalman local level"}
-SHORT = {"ewma": "EWMA", "ar": "AR", "har": "HAR", "kalman": "Kalman"}
+_SHORT = {"ewma": "EWMA", "ar": "AR", "har": "HAR", "kalman": "Kalman"}
 LEGEND = (
     "RMSE: root mean square error on observed quotes, 1 bp = 0.01 vol points. R²: 1 − MSE(model) / "
     "MSE(baseline), above 0 the model is better;",
@@ -27,10 +27,10 @@ LEGEND = (
 
 
 def label(name: str) -> str:
-    """A forecaster's name in words; that of a mean is short, being of several."""
+    """A forecaster's name in words; the mean of several as EWMA + HAR."""
     several = members(name)
     if len(several) > 1:
-        return "mean of " + ", ".join(SHORT.get(one, one) for one in several)
+        return " + ".join(_SHORT.get(one, one) for one in several)
     return NAMES.get(name, name)
 
 

@@ -26,7 +26,7 @@ def test_the_report_shows_every_horizon_and_what_is_kept(run, capsys):
 
     shown = capsys.readouterr().out
     assert "1 min" in shown and "5 min" in shown
-    assert "weight of the gru on its anchor, 0 is silence: 60 s: " in shown
+    assert "weight of the gru on its anchor, of several their mean; 0 is silence: 60 s: " in shown
 
 
 def test_the_record_holds_configuration_figures_and_what_each_fold_learned(run):
